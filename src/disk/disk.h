@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What stands on a disk, read from its bytes: partition tables, signatures, LVM metadata, and which
+ * bytes of a file system are in use. Opens read-only, writes nothing, knows no network. Offsets and
+ * sizes are in bytes unless a name says otherwise. Results live in the caller's arena. Any thread,
+ * one arena each.
+ */
+#ifndef DISK_DISK_H
+#define DISK_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+/* A byte range of one device. Lists are sorted by offset, do not overlap, and adjacent ranges are
+ * joined. */
+struct disk_extent {
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+};
+
+struct disk_extents {
+	struct disk_extent *list;
+	size_t count;
+	uint64_t total_bytes;
+};
+
+/* Add behind the last range (offset at or behind its end), joining when adjacent. Length 0 adds
+ * nothing. */
+void disk_extents_add(struct arena *a, struct disk_extents *e, uint64_t offset_bytes,
+		      uint64_t length_bytes);
+
+/* ---- partition tables (UEFI 2.10 section 5 for GPT; the PC's MBR with extended partitions) ----
+ */
+
+enum disk_table_kind { DISK_TABLE_NONE, DISK_TABLE_MBR, DISK_TABLE_GPT };
+
+struct disk_partition {
+	unsigned number; /* as the kernel counts: sda<number> */
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+	const char *type; /* GPT: GUID in lower case; MBR: "0x83" */
+	const char
+		*uuid; /* GPT: unique GUID; MBR: "<disk id>-<number, 2 hex digits>"; lower case */
+	const char *label; /* GPT name as UTF-8, or NULL */
+	bool bootable;	   /* MBR active flag, GPT legacy-BIOS attribute */
+	bool extended; /* MBR container of logical partitions: holds a table, no content of its own
+			*/
+};
+
+struct disk_table {
+	enum disk_table_kind kind;
+	unsigned sector_bytes;
+	const char *id;			   /* GPT disk GUID, or MBR disk signature in hex */
+	struct disk_partition *partitions; /* by offset */
+	size_t count;
+	struct disk_extents meta; /* every byte range that the table itself occupies: MBR, EBRs,
+				     both GPT copies */
+	uint64_t gpt_backup_lba;  /* as the primary header says; 0 unless GPT */
+	bool gpt_primary_bad;	  /* read from the backup, as the primary's checksum is wrong */
+};
+
+/*
+ * Read the table of an open device or file. A disk with no table is kind NONE, not an error. A
+ * table that contradicts itself (overlap, outside the disk, both GPT copies bad) is -EINVAL with
+ * code TABLE_INVALID.
+ */
+int disk_table_read(struct arena *a, int fd, const char *name, uint64_t disk_bytes,
+		    unsigned sector_bytes, struct disk_table *out);
+
+/*
+ * The bytes of a GPT for the same partitions on a disk of new_disk_bytes: primary_bytes at offset 0
+ * and backup_bytes at *backup_offset_bytes. For growing the target only (new size >= old size).
+ */
+int disk_gpt_resized(struct arena *a, int fd, const char *name, const struct disk_table *table,
+		     uint64_t new_disk_bytes, const void **primary, size_t *primary_bytes,
+		     const void **backup, size_t *backup_bytes, uint64_t *backup_offset_bytes);
+
+/* ---- signatures ---- */
+
+enum disk_content {
+	DISK_CONTENT_UNKNOWN, /* no signature that we know: copied whole */
+	DISK_CONTENT_EMPTY, /* no signature at all and zero at the places where signatures stand */
+	DISK_CONTENT_EXT,   /* ext2, ext3, ext4 */
+	DISK_CONTENT_XFS,
+	DISK_CONTENT_BTRFS,
+	DISK_CONTENT_VFAT,
+	DISK_CONTENT_SWAP,
+	DISK_CONTENT_LVM,
+	DISK_CONTENT_MD,
+	DISK_CONTENT_LUKS,
+	DISK_CONTENT_OTHER, /* named in fs.type, copied whole */
+};
+
+const char *disk_content_name(enum disk_content content);
+int disk_content_parse(const char *name, enum disk_content *out);
+
+struct disk_fs {
+	enum disk_content content;
+	const char *
+		type; /* libblkid's name: "ext4", "xfs", "linux_raid_member", ...; NULL when none */
+	const char *uuid;    /* as `blkid` prints it, or NULL */
+	const char *label;   /* or NULL */
+	uint64_t size_bytes; /* as the superblock says, 0 when it does not */
+	uint64_t used_bytes; /* by the superblock's free counters; an estimate when dirty; 0 when
+				unknown */
+	unsigned block_bytes;
+	const char **features; /* NULL-terminated feature flags by their mkfs names, or NULL */
+	bool dirty;	       /* a journal or log that wants a replay, or not cleanly unmounted */
+	bool hibernated;       /* swap that holds a suspended system */
+};
+
+/* What stands at [offset, offset + length) of an open device or file. Nothing found is success. */
+int disk_probe(struct arena *a, int fd, const char *name, uint64_t offset_bytes,
+	       uint64_t length_bytes, struct disk_fs *out);
+
+/* ---- LVM2 text metadata (lvm2 lib/format_text: label_header, pv_header, mda_header) ---- */
+
+struct disk_lvm_stripe {
+	const char *pv_uuid;	  /* with dashes, as `pvs` prints it */
+	uint64_t pv_offset_bytes; /* from the start of the PV device */
+};
+
+struct disk_lvm_segment {
+	const char *type; /* "striped", "mirror", "raid1", "thin-pool", "thin", "snapshot", ... as
+			     LVM says */
+	uint64_t lv_offset_bytes;
+	uint64_t length_bytes;
+	uint64_t stripe_bytes; /* 0 when linear */
+	struct disk_lvm_stripe *stripes;
+	size_t stripe_count; /* 1 = linear; 0 for segment types that do not map to PVs */
+};
+
+struct disk_lvm_lv {
+	const char *name;
+	const char *uuid;
+	bool visible;
+	uint64_t size_bytes;
+	struct disk_lvm_segment *segments;
+	size_t segment_count;
+	bool plain; /* every segment is striped or linear: disk offsets of every byte are known */
+};
+
+struct disk_lvm_pv {
+	const char *uuid;
+	uint64_t size_bytes;
+	uint64_t pe_start_bytes;
+	bool missing;
+};
+
+struct disk_lvm_vg {
+	const char *name;
+	const char *uuid;
+	uint64_t seqno;
+	uint64_t extent_bytes;
+	struct disk_lvm_pv *pvs;
+	size_t pv_count;
+	struct disk_lvm_lv *lvs;
+	size_t lv_count;
+};
+
+struct disk_lvm_label {
+	const char *pv_uuid;
+	struct disk_extents meta; /* label sector and metadata areas, from the start of the PV */
+	struct disk_lvm_vg *vg;	  /* NULL for a PV that is in no VG, or holds no metadata copy */
+};
+
+/* Read the PV at [offset, offset + length). A bad checksum or unreadable text is -EINVAL,
+ * LVM_INVALID. */
+int disk_lvm_read(struct arena *a, int fd, const char *name, uint64_t offset_bytes,
+		  uint64_t length_bytes, struct disk_lvm_label *out);
+
+/* ---- used bytes ---- */
+
+/*
+ * The ranges of [0, size) of the device or file at path that a faithful copy needs, by content: EXT
+ * by libext2fs block bitmaps, XFS by its free-space trees, SWAP its signature page, everything else
+ * whole. The file system must be clean (its journal replayed): -EUCLEAN with code FS_DIRTY
+ * otherwise, as a bitmap cannot be trusted then. Reads only.
+ */
+int disk_used(struct arena *a, const char *path, enum disk_content content,
+	      struct disk_extents *out);
+
+#endif
