@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire: everything between the two machines. Activation codes, streams (plain or TLS 1.2), the
+ * receiver's identity, the NBD client with our extension, the control client, and the constants
+ * that both ends share. It knows no disks. The bytes on the wire are in docs/protocol.md.
+ *
+ * Threads: an object belongs to one thread at a time, except where a function says "any thread".
+ * Errors: 0 or -errno with a reason (base/err.h), unless said otherwise. Times are milliseconds.
+ */
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WIRE_CONTROL_PORT 8080
+#define WIRE_DATA_PORT	  8703
+
+/* ------------------------------------------------------------------------- chunks and digests */
+
+#define WIRE_CHUNK_BYTES  (1u << 20) /* aligned on the target disk; the last one may be short */
+#define WIRE_BLOCK_BYTES  4096u	     /* granularity of zeros inside a chunk */
+#define WIRE_CHUNK_BLOCKS (WIRE_CHUNK_BYTES / WIRE_BLOCK_BYTES)
+#define WIRE_BITMAP_BYTES (WIRE_CHUNK_BLOCKS / 8)
+#define WIRE_DIGEST_MAX	  32 /* field size; XXH3-128 uses the first 16, the rest is zero */
+#define WIRE_RUN_ID_BYTES 32
+
+enum wire_digest_kind { WIRE_DIGEST_XXH3_128 = 1, WIRE_DIGEST_SHA256 = 2 /* reserved */ };
+enum wire_codec { WIRE_CODEC_PLAIN = 0, WIRE_CODEC_ZSTD = 1 };
+
+/* Digest of plain bytes into out (WIRE_DIGEST_MAX, zero-padded). Any thread; uses AVX2 when there.
+ */
+void wire_digest(const void *data, size_t bytes, uint8_t out[WIRE_DIGEST_MAX]);
+
+/* Digest of a chunk given as its bitmap and its present blocks, one behind the other. */
+void wire_digest_blocks(const uint8_t bitmap[WIRE_BITMAP_BYTES], const void *blocks,
+			size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
+
+/* Digest of chunk_bytes zeros (at most WIRE_CHUNK_BYTES). */
+void wire_digest_zero(size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
+
+/*
+ * Bit i (byte i / 8, bit i % 8) is set when block i holds a byte that is not zero. A chunk's last
+ * block may be short. Returns the number of plain bytes in set blocks: 0 means all zero, bytes
+ * means that the whole chunk is present. Any thread.
+ */
+size_t wire_chunk_scan(const void *chunk, size_t bytes, uint8_t bitmap[WIRE_BITMAP_BYTES]);
+
+/* Bytes of the set blocks; -EINVAL (no reason) when a bit beyond the chunk is set. */
+int wire_bitmap_bytes(const uint8_t bitmap[WIRE_BITMAP_BYTES], size_t chunk_bytes, size_t *present);
+
+/* Copy the set blocks of chunk to out, one behind the other; returns their bytes. */
+size_t wire_chunk_gather(const void *chunk, size_t bytes, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+			 void *out);
+
+/* First run of set blocks at or behind *block: false at the end, else [*block, *block + *count). */
+bool wire_bitmap_run(const uint8_t bitmap[WIRE_BITMAP_BYTES], unsigned *block, unsigned *count);
+
+/* ---------------------------------------------------------------------------- activation code */
+
+#define WIRE_TOKEN_BYTES     16
+#define WIRE_PIN_BYTES	     32
+#define WIRE_HOST_MAX	     64
+#define WIRE_ACTIVATION_TEXT 256 /* longest code with its NUL */
+
+/* What a source needs to reach and trust one receiver. The token is a secret: never log it. */
+struct wire_activation {
+	char host[WIRE_HOST_MAX + 1]; /* DNS name or address, without brackets */
+	uint16_t control_port;
+	uint16_t data_port;
+	uint8_t pin[WIRE_PIN_BYTES]; /* SHA-256 of the SubjectPublicKeyInfo */
+	uint8_t token[WIRE_TOKEN_BYTES];
+};
+
+/* "coldlift1." + base64url, NUL-terminated, into text. -EINVAL when host is empty or too long. */
+int wire_activation_encode(const struct wire_activation *a, char text[WIRE_ACTIVATION_TEXT]);
+
+/* Space around the code is ignored. Wrong or mistyped: -EINVAL, code ACTIVATION_BAD. */
+int wire_activation_parse(const char *text, struct wire_activation *out);
+
+/* "TOKEN/diskN": the export name for data connections. */
+#define WIRE_EXPORT_MAX 64
+void wire_export_name(const uint8_t token[WIRE_TOKEN_BYTES], unsigned disk,
+		      char name[WIRE_EXPORT_MAX]);
+
+/* Equal in a time that does not depend on the bytes. */
+bool wire_equal_secret(const void *a, const void *b, size_t bytes);
+
+/* Random bytes from the kernel; aborts when there are none. */
+void wire_random(void *out, size_t bytes);
+
+void wire_sha256(const void *data, size_t bytes, uint8_t out[32]);
+
+/* ----------------------------------------------------------------------------------- identity */
+
+/* The receiver's EC P-256 key and its self-signed certificate. Read-only after loading. */
+struct wire_identity;
+
+/*
+ * Load key.pem and cert.pem from dir (0600), or make them when neither is there. names: DNS names
+ * or addresses that the certificate is to be valid for, beside localhost, 127.0.0.1 and ::1. A
+ * certificate that lacks one of the names is made anew with the same key, so that pins stay good.
+ * One of the two files missing, or not belonging together: -EINVAL, code IDENTITY_DAMAGED.
+ */
+int wire_identity_load(const char *dir, const char *const *names, size_t name_count,
+		       struct wire_identity **out);
+void wire_identity_free(struct wire_identity *id);
+const uint8_t *wire_identity_pin(const struct wire_identity *id);
+
+/* --------------------------------------------------------------------------------------- stream */
+
+/*
+ * A buffered byte stream over a connected socket: plain, until it is upgraded to TLS in place. Owns
+ * the socket, which it makes non-blocking. Every call that waits gives up with -ETIMEDOUT when no
+ * byte moved for timeout_ms, or when the absolute deadline has passed.
+ */
+struct wire_stream;
+
+int wire_stream_new(int fd, const char *peer, struct wire_stream **out); /* owns fd even on error */
+void wire_stream_free(struct wire_stream *s);
+
+/* Resolve, connect, keepalive on, no delay. peer_name as in messages. unix_path wins over host. */
+int wire_stream_connect(const char *host, uint16_t port, const char *unix_path, uint64_t timeout_ms,
+			struct wire_stream **out);
+
+void wire_stream_timeout(struct wire_stream *s, uint64_t no_progress_ms); /* 0: wait for ever */
+void wire_stream_deadline(struct wire_stream *s, uint64_t at_ms);	  /* clock_ms(); 0: none */
+
+/*
+ * TLS handshake. Bytes that the peer sent in plain behind the point of upgrade are refused. pin: 32
+ * bytes that the server's key must hash to, else -EACCES with code PIN_MISMATCH; NULL accepts any
+ * key and is for tests and foreign peers only.
+ */
+int wire_stream_tls_client(struct wire_stream *s, const uint8_t *pin, const char *server_name);
+int wire_stream_tls_server(struct wire_stream *s, const struct wire_identity *id);
+bool wire_stream_is_tls(const struct wire_stream *s);
+const char *wire_stream_peer(const struct wire_stream *s);
+
+/* All n bytes. The peer's orderly end at the first byte is -EPIPE, later -ECONNRESET. */
+int wire_stream_read(struct wire_stream *s, void *buf, size_t n);
+int wire_stream_skip(struct wire_stream *s, uint64_t n);
+
+/* Up to n bytes without waiting; 0 when there is nothing now, -EPIPE at the end. */
+ssize_t wire_stream_read_some(struct wire_stream *s, void *buf, size_t n);
+
+/* Buffered; flush pushes everything to the kernel. */
+int wire_stream_write(struct wire_stream *s, const void *buf, size_t n);
+int wire_stream_flush(struct wire_stream *s);
+
+/* As write without waiting: what fits now, 0 when nothing does. push_some: 1 all gone, 0 not yet.
+ */
+ssize_t wire_stream_write_some(struct wire_stream *s, const void *buf, size_t n);
+int wire_stream_push_some(struct wire_stream *s);
+
+/*
+ * Wait until bytes can be read (or, with or_writable, more can be written): 1, or 0 when
+ * timeout_ms (-1: none) went by. extra_fd (-1: none) readable also ends the wait with 1.
+ */
+int wire_stream_wait(struct wire_stream *s, bool or_writable, int extra_fd, int timeout_ms);
+
+/* Say goodbye (TLS close_notify, end of writing), without waiting long. */
+void wire_stream_close(struct wire_stream *s);
+
+/* Any thread: make all waiting on s end with an error. */
+void wire_stream_abort(struct wire_stream *s);
+
+/* Any thread: bytes on the wire since the start, TLS and all. */
+void wire_stream_counters(const struct wire_stream *s, uint64_t *sent_bytes,
+			  uint64_t *received_bytes);
+
+/*
+ * Move bytes between s and the socket fd until both have ended; for libraries that want a plain
+ * socket. Owns neither. Runs in the caller's thread.
+ */
+int wire_pump(struct wire_stream *s, int fd);
+
+/* ----------------------------------------------------------------------------------- NBD client */
+
+/* Standard NBD, newstyle fixed. Values from the protocol text of the NetworkBlockDevice project. */
+#define NBD_MAGIC	  0x4e42444d41474943ULL
+#define NBD_OPTION_MAGIC  0x49484156454f5054ULL
+#define NBD_OPT_REPLY	  0x0003e889045565a9ULL
+#define NBD_REQUEST_MAGIC 0x25609513u
+#define NBD_SIMPLE_MAGIC  0x67446698u
+#define NBD_STRUCT_MAGIC  0x668e33efu
+#define NBD_OPTION_MAX	  8192u /* longest option data that we take */
+#define NBD_REQUEST_MAX	  (32u << 20)
+
+enum nbd_handshake_flag { NBD_FLAG_FIXED_NEWSTYLE = 1, NBD_FLAG_NO_ZEROES = 2 };
+
+enum nbd_option {
+	NBD_OPT_EXPORT_NAME = 1,
+	NBD_OPT_ABORT = 2,
+	NBD_OPT_LIST = 3,
+	NBD_OPT_STARTTLS = 5,
+	NBD_OPT_INFO = 6,
+	NBD_OPT_GO = 7,
+	NBD_OPT_STRUCTURED_REPLY = 8,
+	NBD_OPT_LIST_META_CONTEXT = 9,
+	NBD_OPT_SET_META_CONTEXT = 10,
+	NBD_OPT_EXTENDED_HEADERS = 11,
+	NBD_OPT_COLDLIFT = 0x434c4654, /* "CLFT": far from the assigned ones, which count from 1 */
+};
+
+#define NBD_REP_ERROR(n) (0x80000000u | (n))
+enum nbd_rep {
+	NBD_REP_ACK = 1,
+	NBD_REP_SERVER = 2,
+	NBD_REP_INFO = 3,
+	NBD_REP_META_CONTEXT = 4,
+	NBD_REP_COLDLIFT = 0x434c4654,
+};
+#define NBD_REP_ERR_UNSUP	    NBD_REP_ERROR(1)
+#define NBD_REP_ERR_POLICY	    NBD_REP_ERROR(2)
+#define NBD_REP_ERR_INVALID	    NBD_REP_ERROR(3)
+#define NBD_REP_ERR_TLS_REQD	    NBD_REP_ERROR(5)
+#define NBD_REP_ERR_UNKNOWN	    NBD_REP_ERROR(6)
+#define NBD_REP_ERR_SHUTDOWN	    NBD_REP_ERROR(7)
+#define NBD_REP_ERR_BLOCK_SIZE_REQD NBD_REP_ERROR(8)
+#define NBD_REP_ERR_TOO_BIG	    NBD_REP_ERROR(9)
+
+enum nbd_info {
+	NBD_INFO_EXPORT = 0,
+	NBD_INFO_NAME = 1,
+	NBD_INFO_DESCRIPTION = 2,
+	NBD_INFO_BLOCK_SIZE = 3
+};
+
+enum nbd_flag { /* transmission flags */
+		NBD_FLAG_HAS_FLAGS = 1 << 0,
+		NBD_FLAG_READ_ONLY = 1 << 1,
+		NBD_FLAG_SEND_FLUSH = 1 << 2,
+		NBD_FLAG_SEND_FUA = 1 << 3,
+		NBD_FLAG_ROTATIONAL = 1 << 4,
+		NBD_FLAG_SEND_TRIM = 1 << 5,
+		NBD_FLAG_SEND_WRITE_ZEROES = 1 << 6,
+		NBD_FLAG_SEND_DF = 1 << 7,
+		NBD_FLAG_CAN_MULTI_CONN = 1 << 8,
+		NBD_FLAG_SEND_CACHE = 1 << 10,
+		NBD_FLAG_SEND_FAST_ZERO = 1 << 11,
+};
+
+enum nbd_command {
+	NBD_CMD_READ = 0,
+	NBD_CMD_WRITE = 1,
+	NBD_CMD_DISC = 2,
+	NBD_CMD_FLUSH = 3,
+	NBD_CMD_TRIM = 4,
+	NBD_CMD_CACHE = 5,
+	NBD_CMD_WRITE_ZEROES = 6,
+	NBD_CMD_BLOCK_STATUS = 7,
+	NBD_CMD_CHUNK_WRITE = 0x4301, /* ours, after NBD_OPT_COLDLIFT */
+	NBD_CMD_DIGESTS = 0x4302,
+	NBD_CMD_DURABLE = 0x4303,
+	NBD_CMD_KEEP = 0x4304,
+};
+
+enum nbd_command_flag {
+	NBD_CMD_FLAG_FUA = 1 << 0,
+	NBD_CMD_FLAG_NO_HOLE = 1 << 1,
+	NBD_CMD_FLAG_DF = 1 << 2,
+	NBD_CMD_FLAG_REQ_ONE = 1 << 3,
+	NBD_CMD_FLAG_FAST_ZERO = 1 << 4,
+};
+
+enum nbd_reply_type {
+	NBD_REPLY_NONE = 0,
+	NBD_REPLY_OFFSET_DATA = 1,
+	NBD_REPLY_OFFSET_HOLE = 2,
+	NBD_REPLY_BLOCK_STATUS = 5,
+	NBD_REPLY_DIGESTS = 0x4302,
+	NBD_REPLY_DURABLE = 0x4303,
+	NBD_REPLY_ERROR = 0x8001,
+	NBD_REPLY_ERROR_OFFSET = 0x8002,
+};
+#define NBD_REPLY_FLAG_DONE 1u
+
+enum nbd_error {
+	NBD_EPERM = 1,
+	NBD_EIO = 5,
+	NBD_ENOMEM = 12,
+	NBD_EINVAL = 22,
+	NBD_ENOSPC = 28,
+	NBD_EBADMSG = 74, /* ours: a chunk's digest does not match its bytes */
+	NBD_EOVERFLOW = 75,
+	NBD_ENOTSUP = 95,
+	NBD_ESHUTDOWN = 108,
+};
+
+struct wire_nbd_options {
+	const char *host;
+	uint16_t port;
+	const char *unix_path;	 /* instead of host and port; NULL otherwise */
+	const char *export_name; /* "TOKEN/diskN", or what a foreign server calls it */
+	const uint8_t *pin;	 /* WIRE_PIN_BYTES; NULL: see plain_ok */
+	bool plain_ok;		 /* go on without TLS where the server has none (foreign servers) */
+	bool no_extension;	 /* do not ask for ours */
+	uint8_t run_id[WIRE_RUN_ID_BYTES]; /* source fingerprint and plan digest, hashed together */
+	unsigned window;		   /* requests in flight, 1..WIRE_WINDOW_MAX */
+	uint64_t timeout_ms;		   /* connect, handshake, and no progress while waiting */
+};
+#define WIRE_WINDOW_MAX 256
+
+/* What the server said. The *_ok are false where it refused; then do without. */
+struct wire_nbd_info {
+	uint64_t size_bytes;
+	uint32_t block_min_bytes; /* 1 when the server did not say */
+	uint32_t block_preferred_bytes;
+	uint32_t block_max_bytes; /* longest plain READ or WRITE */
+	bool read_only;
+	bool flush_ok;
+	bool fua_ok;
+	bool trim_ok;
+	bool zeroes_ok;
+	bool fast_zero_ok;
+	bool multi_conn_ok;
+	bool block_status_ok; /* base:allocation */
+	bool chunks_ok;	      /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
+	bool zstd_ok;	      /* ours: codec zstd */
+	bool tls;
+};
+
+struct wire_nbd;
+
+/*
+ * Connect and negotiate up to the transmission phase. Reasons carry codes: RECEIVER_UNREACHABLE,
+ * PIN_MISMATCH, TOKEN_REFUSED, EXPORT_UNKNOWN, PEER_NOT_NBD, PEER_NO_TLS.
+ */
+int wire_nbd_open(const struct wire_nbd_options *o, struct wire_nbd **out);
+
+/* Sends DISC when the connection is sound; waits for nothing. Accepts NULL. */
+void wire_nbd_close(struct wire_nbd *n);
+
+const struct wire_nbd_info *wire_nbd_info(const struct wire_nbd *n);
+
+/* Any thread. */
+void wire_nbd_counters(const struct wire_nbd *n, uint64_t *sent_bytes, uint64_t *received_bytes);
+void wire_nbd_abort(struct wire_nbd *n);
+
+/* A chunk for NBD_CMD_CHUNK_WRITE. */
+struct wire_chunk {
+	enum wire_codec codec;
+	uint8_t bitmap[WIRE_BITMAP_BYTES]; /* at least one bit set; all-zero chunks: WRITE_ZEROES */
+	uint8_t digest[WIRE_DIGEST_MAX];   /* of the whole plain chunk, zeros included */
+	/* PLAIN: the whole chunk in memory, of which the set blocks are sent (no need to gather).
+	 * ZSTD: one zstd frame, with content size, of the gathered blocks. */
+	const void *data;
+	uint32_t data_bytes; /* ZSTD: of the frame, less than the plain bytes of the set blocks.
+			      * PLAIN: of the chunk */
+};
+
+struct wire_request {
+	enum nbd_command
+		command; /* READ WRITE FLUSH TRIM WRITE_ZEROES BLOCK_STATUS CHUNK_WRITE KEEP */
+	unsigned flags;	 /* enum nbd_command_flag */
+	uint64_t offset_bytes;
+	uint32_t length_bytes; /* not for CHUNK_WRITE: the chunk's own length follows from offset */
+	const void *data;      /* WRITE: length_bytes of it */
+	void *into;	       /* READ: length_bytes of room */
+	struct wire_extent *extents; /* BLOCK_STATUS: room for extent_max */
+	unsigned extent_max;
+	const struct wire_chunk *chunk; /* CHUNK_WRITE */
+	void *user;			/* comes back from reap */
+};
+
+struct wire_extent {
+	uint32_t length_bytes;
+	bool hole;
+	bool zero;
+};
+
+struct wire_done {
+	void *user;
+	int rc; /* 0 or -errno: -EBADMSG is a digest that did not match, -ENOSPC a full
+		 * target, -EIO a target that failed */
+	unsigned extent_count; /* BLOCK_STATUS */
+	char message[160];     /* the server's words when rc is not 0, or "" */
+};
+
+/*
+ * Queue a request. Buffers and the chunk stay the caller's and must not change until reaped. -EBUSY
+ * (no reason) when `window` requests are in flight: reap first. Another negative result: the
+ * connection is dead, nothing more will be answered, what was in flight is lost. May wait for the
+ * network; takes in answers meanwhile, so it cannot deadlock with a server that waits for us.
+ * Nothing is guaranteed to leave before wire_nbd_push() or wire_nbd_reap().
+ */
+int wire_nbd_submit(struct wire_nbd *n, const struct wire_request *r);
+int wire_nbd_push(struct wire_nbd *n);
+
+/*
+ * The next finished request, in the server's order. 1: *done is filled; 0: none within wait_ms (0:
+ * do not wait, -1: as long as the connection's timeout allows) or none in flight; negative: dead.
+ */
+int wire_nbd_reap(struct wire_nbd *n, int wait_ms, struct wire_done *done);
+unsigned wire_nbd_in_flight(const struct wire_nbd *n);
+
+/* Submit and wait; only with nothing in flight. Returns done.rc with a reason. */
+int wire_nbd_call(struct wire_nbd *n, const struct wire_request *r, struct wire_done *done);
+
+enum wire_chunk_state { WIRE_UNKNOWN = 0, WIRE_ZERO = 1, WIRE_DATA = 2 };
+
+/*
+ * A run of chunks with one state, in order, without gaps. digests: count * 16 bytes for WIRE_DATA,
+ * else NULL. this_run: written or kept under the run id that this connection gave. durable: on the
+ * medium and in the journal. A negative result ends the query with it.
+ */
+typedef int (*wire_digests_fn)(void *ctx, uint64_t first_chunk, uint32_t count,
+			       enum wire_chunk_state state, bool this_run, bool durable,
+			       const uint8_t *digests);
+#define WIRE_DIGEST_BYTES 16 /* in digests */
+
+/* Only with nothing in flight, and chunks_ok. */
+int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_digests_fn fn,
+		     void *ctx);
+
+struct wire_durable {
+	uint64_t chunks;	 /* of the disk */
+	uint64_t durable_chunks; /* known and on the medium, of this run */
+	uint64_t pending_chunks; /* received, not yet durable */
+	uint64_t known_chunks;	 /* durable, of this run or an earlier one */
+	bool same_run;		 /* the journal's run id is ours */
+};
+
+/* How much is durable. force: commit everything first. Only with nothing in flight, and chunks_ok.
+ */
+int wire_nbd_durable(struct wire_nbd *n, bool force, struct wire_durable *out);
+
+/* ------------------------------------------------------------------------------- control client */
+
+struct wire_control;
+
+/* Opens lazily; every request may reconnect once. */
+int wire_control_open(const struct wire_activation *a, uint64_t timeout_ms,
+		      struct wire_control **out);
+void wire_control_close(struct wire_control *c);
+
+/*
+ * path: "/v1/target". reply (may be NULL): the parsed JSON, the caller's reference, or NULL when
+ * the body is empty or no JSON. A status that is not 2xx is an error: its body's code and message
+ * become the reason; 401 and 403 are -EACCES, 404 -ENOENT, 409 -EBUSY, 413 -EFBIG, others
+ * -EREMOTEIO. status (may be NULL) is set whenever the server answered, else 0.
+ */
+int wire_control_get(struct wire_control *c, const char *path, unsigned *status, json_t **reply);
+int wire_control_put(struct wire_control *c, const char *path, const void *body, size_t bytes,
+		     const char *content_type, unsigned *status, json_t **reply);
+int wire_control_post(struct wire_control *c, const char *path, const json_t *body,
+		      unsigned *status, json_t **reply);
+
+/* GET of raw bytes (an artefact as it was put); free() them. */
+int wire_control_fetch(struct wire_control *c, const char *path, unsigned *status, char **body,
+		       size_t *bytes);
+
+#endif
