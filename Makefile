@@ -12,11 +12,9 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 
-LIB_SRC := $(sort $(filter-out src/cmd/%,$(wildcard src/*/*.c)))
-CMD_SRC := $(sort $(wildcard src/cmd/*.c))
-# receiver.c and migrator.c hold the mains; every other file of cmd/ is a subcommand of the migrator.
-MIGRATOR_SRC := $(filter-out src/cmd/receiver.c,$(CMD_SRC))
-RECEIVER_SRC := src/cmd/receiver.c
+# The mains; everything else is in the library, so that a test can reach it.
+MAIN_SRC := src/cmd/migrator.c src/cmd/receiver.c
+LIB_SRC := $(sort $(filter-out $(MAIN_SRC),$(wildcard src/*/*.c)))
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
@@ -49,16 +47,14 @@ build/$(1)/obj/%.o: src/%.c build/$(1)/flags
 build/$(1)/libcoldlift.a: $$($(1)_OBJ)
 	@rm -f $$@
 	$$(call say,AR,$$@)ar rcsD $$@ $$^
-build/$(1)/migrator: $$(MIGRATOR_SRC:src/%.c=build/$(1)/obj/%.o) build/$(1)/libcoldlift.a
-	$$(call say,LD,$$@)$$($(1)_CC) $$($(1)_LDFLAGS) -pthread -o $$@ $$^ $$($(1)_LIBS)
-build/$(1)/receiver: $$(RECEIVER_SRC:src/%.c=build/$(1)/obj/%.o) build/$(1)/libcoldlift.a
+build/$(1)/migrator build/$(1)/receiver: build/$(1)/%: build/$(1)/obj/cmd/%.o build/$(1)/libcoldlift.a
 	$$(call say,LD,$$@)$$($(1)_CC) $$($(1)_LDFLAGS) -pthread -o $$@ $$^ $$($(1)_LIBS)
 # A change of flags or compiler rebuilds.
 build/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
 	@echo '$$($(1)_CC) $$(BASE_CFLAGS) $$($(1)_CFLAGS)' | cmp -s - $$@ || \
 		echo '$$($(1)_CC) $$(BASE_CFLAGS) $$($(1)_CFLAGS)' > $$@
--include $$($(1)_OBJ:.o=.d) $$(CMD_SRC:src/%.c=build/$(1)/obj/%.d)
+-include $$($(1)_OBJ:.o=.d) $$(MAIN_SRC:src/%.c=build/$(1)/obj/%.d)
 endef
 $(foreach b,musl asan host,$(eval $(call BUILD_RULES,$(b))))
 
