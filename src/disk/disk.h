@@ -183,4 +183,9 @@ int disk_lvm_read(struct arena *a, int fd, const char *name, uint64_t offset_byt
 int disk_used(struct arena *a, const char *path, enum disk_content content,
 	      struct disk_extents *out);
 
+/* The same for content at [offset, offset + length) of path; ranges count from the content's start.
+ * XFS is then copied whole, as xfs_db reads from the start of a device only. */
+int disk_used_at(struct arena *a, const char *path, uint64_t offset_bytes, uint64_t length_bytes,
+		 enum disk_content content, struct disk_extents *out);
+
 #endif
