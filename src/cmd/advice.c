@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an operator can do about each failure that has a code. Refusals of the plan carry their
+ * advice in plan/; these are the failures of everything else. A test checks that no code is missing
+ * here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+
+static const struct advice {
+	const char *code;
+	const char *text;
+} table[] = {
+	{"ACTIVATION_BAD", "Copy the activation code again, whole, as the receiver printed it."},
+};
+
+const char *cmd_advice(const char *code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(table[i].code, code) == 0)
+			return table[i].text;
+	}
+	return "";
+}
+
+/* What passes by itself: the peer or the network, not a wrong key, a full disk or a bad file. */
+static bool is_passing(int rc)
+{
+	switch (-rc) {
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case EPIPE:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case EAGAIN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int cmd_report(const char *subcommand, int rc)
+{
+	const char *code = err_code(), *advice = cmd_advice(code);
+
+	if (rc >= 0)
+		return CMD_DONE;
+	fprintf(stderr, "migrator %s: %s%s%s\n", subcommand, code, *code ? ": " : "", err_reason());
+	if (*advice)
+		fprintf(stderr, "%s\n", advice);
+	if (strcmp(code, "PLAN_REFUSED") == 0)
+		return CMD_REFUSED;
+	return is_passing(rc) ? CMD_TRY_AGAIN : CMD_FAILED;
+}

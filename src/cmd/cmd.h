@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The migrator's subcommands. Each gets its own argv (argv[0] is its name) and returns the exit
+ * status. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+enum cmd_status {
+	CMD_DONE = 0,
+	CMD_FAILED = 1,
+	CMD_USAGE = 2,
+	CMD_REFUSED = 3,    /* the plan was refused; trying again does not help */
+	CMD_TRY_AGAIN = 75, /* something that passes: the network, a receiver that restarts */
+};
+
+int cmd_inventory(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_prepare(int argc, char **argv);
+int cmd_copy(int argc, char **argv);
+int cmd_send(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+
+/* Say err_reason() on standard error, with its code and advice; the exit status that fits rc. */
+int cmd_report(const char *subcommand, int rc);
+
+/* What the operator can do about a failure's code, or "" for one that is not in the table. */
+const char *cmd_advice(const char *code);
+
+#endif
