@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# For tests that boot machines. A machine has a name, and under $vm_dir/NAME: serial.log (all that its
+# first serial port said), qemu.log, and pipes to its serial port and to QEMU's monitor.
+#
+#   vm_needs FILE...                      skip (77) unless these, QEMU and firmware are there
+#   vm_start NAME bios|uefi MIB OPTION... start a machine
+#   vm_wait NAME SECONDS REGEX            until its serial port has said it; fails otherwise
+#   vm_says NAME REGEX                    whether it has said it
+#   vm_sh NAME COMMAND [SECONDS]          run in the image's shell on the serial port (mode=shell),
+#                                         print the output, return the status
+#   vm_line NAME TEXT                     type a line on the serial port
+#   vm_monitor NAME COMMAND               a command for QEMU's monitor
+#   vm_screenshot NAME FILE.png           what its screen shows
+#   vm_gone NAME SECONDS                  until it has powered off; fails otherwise
+#   vm_stop NAME                          pull the plug
+#   fail TEXT                             end the test
+# Everything is stopped and removed when the test ends; VM_KEEP=1 keeps the directory.
+
+set -euo pipefail
+export LC_ALL=C
+
+vm_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$vm_lib/../.." && pwd)
+# shellcheck disable=SC2034 # for the tests
+iso=$top/build/coldlift.iso
+# shellcheck disable=SC2034
+pxe=$top/build/pxe
+vm_dir=$(mktemp -d "${TMPDIR:-/tmp}/coldlift-vm.XXXXXX")
+declare -A vm_pids=()
+
+vm_cleanup() {
+	local status=$? name
+	set +e
+	for name in "${!vm_pids[@]}"; do
+		vm_stop "$name"
+		[ $status = 0 ] || [ $status = 77 ] || {
+			echo "--- last words of $name ---"
+			tail -n 30 "$vm_dir/$name/serial.log" | tr -d '\r' | cut -c1-200
+			tail -n 5 "$vm_dir/$name/qemu.log"
+		}
+	done
+	[ -n "${VM_KEEP:-}" ] || rm -rf "$vm_dir"
+	exit $status
+}
+trap vm_cleanup EXIT
+trap 'exit 143' TERM INT
+
+fail() {
+	echo "FAIL: $*"
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+vm_needs() {
+	local file
+	command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed"
+	for file; do [ -e "$file" ] || skip "${file#"$top"/} is not built"; done
+}
+
+vm_start() {
+	local name=$1 firmware=$2 memory=$3 dir
+	shift 3
+	dir=$vm_dir/$name
+	mkdir -p "$dir"
+	rm -f "$dir"/*.in "$dir"/*.out
+	mkfifo "$dir/serial.in" "$dir/serial.out" "$dir/monitor.in" "$dir/monitor.out"
+	: >"$dir/serial.log"
+	VM_VARS=$dir/vars.fd "$vm_lib/qemu" "$firmware" "$memory" \
+		-chardev "pipe,id=serial,path=$dir/serial,logfile=$dir/serial.log" -serial chardev:serial \
+		-chardev "pipe,id=monitor,path=$dir/monitor" -mon chardev=monitor,mode=readline \
+		"$@" >"$dir/qemu.log" 2>&1 &
+	vm_pids[$name]=$!
+	# What nobody reads would stop the machine.
+	cat "$dir/serial.out" >/dev/null &
+	cat "$dir/monitor.out" >/dev/null &
+}
+
+vm_running() { [ -n "${vm_pids[$1]-}" ] && kill -0 "${vm_pids[$1]}" 2>/dev/null; }
+
+vm_says() { tr -d '\r' <"$vm_dir/$1/serial.log" | grep -aqE -- "$2"; }
+
+vm_wait() {
+	local end=$(($(date +%s) + $2)) running
+	while :; do
+		running=yes
+		vm_running "$1" || running=
+		# Looked at after that, so that last words count.
+		if vm_says "$1" "$3"; then return 0; fi
+		[ -n "$running" ] || fail "$1 stopped before it said '$3'"
+		[ "$(date +%s)" -lt $end ] || fail "$1 did not say '$3' within $2 s"
+		sleep 0.1
+	done
+}
+
+vm_line() { printf '%s\n' "$2" >"$vm_dir/$1/serial.in"; }
+
+vm_monitor() {
+	printf '%s\n' "$2" >"$vm_dir/$1/monitor.in"
+	sleep 0.3
+}
+
+vm_sh() {
+	local name=$1 mark before out
+	mark=MARK$RANDOM$RANDOM
+	before=$(stat -c %s "$vm_dir/$name/serial.log")
+	# Quotes keep the mark out of the shell's echo of the line.
+	vm_line "$name" "{ $2; } 2>&1; echo; echo \"${mark}\"=\$?="
+	vm_wait "$name" "${3:-60}" "^$mark=[0-9]+="
+	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r' | sed 's/\x1b\[[0-9;]*[A-Za-z]//g')
+	printf '%s\n' "$out" | sed -e "1d" -e "/^$mark=/,\$d" | sed -e '${/^$/d}' | grep -av "echo.*$mark" || true
+	return "$(printf '%s\n' "$out" | sed -nE "s/^$mark=([0-9]+)=.*/\1/p" | head -n 1)"
+}
+
+vm_screenshot() {
+	vm_monitor "$1" "screendump -f png $2"
+	local tries=0
+	until [ -s "$2" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 50 ] || fail "QEMU made no picture of the screen of $1"
+		sleep 0.1
+	done
+}
+
+vm_gone() {
+	local end=$(($(date +%s) + $2))
+	while vm_running "$1"; do
+		[ "$(date +%s)" -lt $end ] || fail "$1 did not power off within $2 s"
+		sleep 0.2
+	done
+}
+
+vm_stop() {
+	if vm_running "$1"; then
+		kill "${vm_pids[$1]}" 2>/dev/null || true
+		wait "${vm_pids[$1]}" 2>/dev/null || true
+	fi
+}
+
+# An ISO with our settings on it, as an operator would make it. FILE OPTIONS...
+vm_iso() {
+	local out=$1
+	shift
+	"$top/iso/customize" --timeout 1 --output "$out" "$@" "$iso" 2>/dev/null
+}
+
+# A disk with something on it that must not change. FILE MIB
+vm_disk() {
+	truncate -s "${2}M" "$1"
+	head -c 1M /dev/urandom | dd of="$1" conv=notrunc status=none
+}
