@@ -453,4 +453,123 @@ int wire_control_post(struct wire_control *c, const char *path, const json_t *bo
 int wire_control_fetch(struct wire_control *c, const char *path, unsigned *status, char **body,
 		       size_t *bytes);
 
+/* ----------------------------------------------------------------------------------- messages */
+
+/*
+ * The fixed parts of messages as both ends read and write them. Parsers take foreign bytes, check
+ * every field that can be checked without knowing the export, and return 0 or -EINVAL without a
+ * reason. docs/protocol.md has the layouts.
+ */
+#define NBD_OPTION_HEAD_BYTES  16
+#define NBD_OPTION_REPLY_BYTES 20
+#define NBD_REQUEST_BYTES      28
+#define NBD_SIMPLE_REPLY_BYTES 16
+#define NBD_STRUCT_REPLY_BYTES 20
+#define WIRE_OFFER_BYTES       48
+#define WIRE_OFFER_REPLY_BYTES 16
+#define WIRE_CHUNK_HEAD_BYTES  80
+#define WIRE_DURABLE_BYTES     40
+#define WIRE_DIGESTS_MAX_BYTES (64u << 10) /* payload of one structured reply of digests */
+#define WIRE_EXTENSION_VERSION 1
+#define WIRE_CHUNK_SHIFT       20
+#define WIRE_CHUNK_REQUEST_MAX (WIRE_CHUNK_HEAD_BYTES + WIRE_CHUNK_BYTES)
+#define NBD_NAME_MAX	       4096u
+
+struct nbd_option_head {
+	uint32_t option;
+	uint32_t bytes; /* of data that follows; not checked against a limit */
+};
+int nbd_option_head_parse(const uint8_t raw[NBD_OPTION_HEAD_BYTES], struct nbd_option_head *out);
+void nbd_option_head_encode(const struct nbd_option_head *h, uint8_t raw[NBD_OPTION_HEAD_BYTES]);
+
+struct nbd_option_reply {
+	uint32_t option;
+	uint32_t type; /* enum nbd_rep */
+	uint32_t bytes;
+};
+int nbd_option_reply_parse(const uint8_t raw[NBD_OPTION_REPLY_BYTES], struct nbd_option_reply *out);
+void nbd_option_reply_encode(const struct nbd_option_reply *r, uint8_t raw[NBD_OPTION_REPLY_BYTES]);
+
+struct nbd_request {
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint64_t offset;
+	uint32_t length;
+};
+int nbd_request_parse(const uint8_t raw[NBD_REQUEST_BYTES], struct nbd_request *out);
+void nbd_request_encode(const struct nbd_request *r, uint8_t raw[NBD_REQUEST_BYTES]);
+
+void nbd_simple_reply_encode(uint32_t error, uint64_t cookie, uint8_t raw[NBD_SIMPLE_REPLY_BYTES]);
+
+struct nbd_struct_reply {
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint32_t bytes;
+};
+int nbd_struct_reply_parse(const uint8_t raw[NBD_STRUCT_REPLY_BYTES], struct nbd_struct_reply *out);
+void nbd_struct_reply_encode(const struct nbd_struct_reply *r, uint8_t raw[NBD_STRUCT_REPLY_BYTES]);
+
+/* Data of INFO and GO: name (NUL-terminated, at most NBD_NAME_MAX bytes) and what is asked. */
+struct nbd_go {
+	char name[NBD_NAME_MAX + 1];
+	bool wants_block_size;
+};
+int nbd_go_parse(const void *data, size_t bytes, struct nbd_go *out);
+
+/* Data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+struct nbd_meta {
+	char name[NBD_NAME_MAX + 1];
+	bool wants_allocation; /* base:allocation is named, or base: or nothing in a LIST */
+};
+int nbd_meta_parse(const void *data, size_t bytes, bool list, struct nbd_meta *out);
+
+/* Our option: what the client offers, what the server grants. */
+struct wire_offer {
+	uint16_t version;
+	uint8_t chunk_shift;
+	uint8_t digest;	 /* enum wire_digest_kind */
+	uint32_t codecs; /* bit WIRE_CODEC_*; bit 0 is always set */
+	uint8_t run_id[WIRE_RUN_ID_BYTES];
+};
+int wire_offer_parse(const void *data, size_t bytes, struct wire_offer *out);
+void wire_offer_encode(const struct wire_offer *o, uint8_t raw[WIRE_OFFER_BYTES]);
+
+struct wire_grant {
+	uint16_t version;
+	uint8_t chunk_shift;
+	uint8_t digest;
+	uint32_t codecs;
+	uint32_t request_max; /* longest CHUNK_WRITE */
+};
+int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out);
+void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_BYTES]);
+
+/* Head of CHUNK_WRITE; checked against the request's length and the chunk's plain size. */
+struct wire_chunk_head {
+	enum wire_codec codec;
+	uint32_t payload_bytes;
+	uint32_t present_bytes; /* plain bytes of the blocks in the bitmap */
+	uint8_t bitmap[WIRE_BITMAP_BYTES];
+	uint8_t digest[WIRE_DIGEST_MAX];
+};
+int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t request_bytes,
+			  size_t chunk_bytes, struct wire_chunk_head *out);
+void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CHUNK_HEAD_BYTES]);
+
+/* One structured reply to DIGESTS; calls fn for each run. fn's error, or -EINVAL. */
+int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx);
+
+/* Bytes of one run in that reply: 8 and its digests. */
+#define WIRE_DIGESTS_FIRST_BYTES 8
+#define WIRE_DIGESTS_RUN_BYTES	 8
+enum wire_digests_flag { WIRE_DIGESTS_THIS_RUN = 1, WIRE_DIGESTS_DURABLE = 2 };
+
+int wire_durable_parse(const void *data, size_t bytes, struct wire_durable *out);
+void wire_durable_encode(const struct wire_durable *d, uint8_t raw[WIRE_DURABLE_BYTES]);
+
+/* The name of a command, for messages. */
+const char *nbd_command_name(unsigned type);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The receiver's self-signed certificate. Our own client pins the key and ignores the rest; the rest
- * is there so that common TLS libraries accept the certificate as its own authority.
+ * The receiver's self-signed certificate. Our own client pins the key and ignores the rest; the
+ * rest is there so that common TLS libraries accept the certificate as its own authority.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,7 +5,8 @@
 
 #include "base/num.h"
 
-/* A run of present blocks and a run of zeros alternate, so no more parts than blocks, plus the end. */
+/* A run of present blocks and a run of zeros alternate, so no more parts than blocks, plus the end.
+ */
 #define PARTS_MAX (WIRE_CHUNK_BLOCKS + 1)
 
 static const uint8_t zeros[64 << 10];
