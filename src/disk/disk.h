@@ -60,6 +60,7 @@ struct disk_table {
 				     both GPT copies */
 	uint64_t gpt_backup_lba;  /* as the primary header says; 0 unless GPT */
 	bool gpt_primary_bad;	  /* read from the backup, as the primary's checksum is wrong */
+	bool boot_code;		  /* the first 440 bytes of the disk are not all zero */
 };
 
 /*
@@ -116,6 +117,43 @@ struct disk_fs {
 int disk_probe(struct arena *a, int fd, const char *name, uint64_t offset_bytes,
 	       uint64_t length_bytes, struct disk_fs *out);
 
+/* A byte range of an open device or file; a volume is a list of them, in its own order. */
+struct disk_piece {
+	int fd;
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+};
+
+/* As disk_probe(), of a volume that lies in pieces: an LV before anything has activated it. */
+int disk_probe_pieces(struct arena *a, const struct disk_piece *pieces, size_t count,
+		      const char *name, struct disk_fs *out);
+
+/* Read bytes of such a volume. -ERANGE, with no reason, when they are not all in it. */
+int disk_pieces_read(const struct disk_piece *pieces, size_t count, const char *name, void *buf,
+		     size_t bytes, uint64_t offset_bytes);
+
+/* ---- Linux software RAID (drivers/md: superblocks 0.90, 1.0, 1.1, 1.2) ---- */
+
+struct disk_md {
+	const char *uuid;     /* of the array, as mdadm prints it */
+	const char *name;     /* "host:0", or "" */
+	const char *metadata; /* "1.2" */
+	int level;	      /* 0, 1, 4, 5, 6, 10, -1 = linear, ... */
+	unsigned raid_disks;
+	unsigned active; /* members that were in use when this superblock was written */
+	int role;	 /* of this member; -1 spare, -2 faulty or otherwise not in the array */
+	bool clean;	 /* not being written and not resyncing at the time */
+	bool reshaping;
+	uint64_t events; /* members that agree on it were last written together */
+	uint64_t data_offset_bytes;
+	uint64_t data_bytes; /* 0 when the superblock does not tell */
+};
+
+/* The superblock of the member at [offset, offset + length). -ENOENT: none. -EINVAL, MD_INVALID: a
+ * damaged one. */
+int disk_md_read(struct arena *a, int fd, const char *name, uint64_t offset_bytes,
+		 uint64_t length_bytes, struct disk_md *out);
+
 /* ---- LVM2 text metadata (lvm2 lib/format_text: label_header, pv_header, mda_header) ---- */
 
 struct disk_lvm_stripe {
@@ -140,7 +178,8 @@ struct disk_lvm_lv {
 	uint64_t size_bytes;
 	struct disk_lvm_segment *segments;
 	size_t segment_count;
-	bool plain; /* every segment is striped or linear: disk offsets of every byte are known */
+	bool plain; /* every segment is striped or linear, so the disk offset of every byte is
+		       known, and no other LV (snapshot, mirror, pool, cache) is built on it */
 };
 
 struct disk_lvm_pv {
