@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How much memory the copy takes, and what it is spent on: half at most for compression (a context
+ * and two chunks a worker), the rest for chunks on their way. A machine with 192 MiB in all has
+ * some 100 MiB free in the live image; of these it is a fifth.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "copy/private.h"
+
+#define TOTAL_MIN_BYTES (12 * MIB)
+#define TOTAL_MAX_BYTES (80 * MIB)
+#define ITEMS_MIN	6
+
+static uint64_t free_memory_bytes(void)
+{
+	CLEANUP_FREE char *text = NULL;
+	unsigned long long kib;
+	const char *line;
+
+	if (io_read_file("/proc/meminfo", 64 * KIB, &text, NULL) < 0)
+		return 0;
+	line = strstr(text, "MemAvailable:");
+	if (!line || sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+		return 0;
+	return (uint64_t)kib * KIB;
+}
+
+static uint64_t packers_bytes(const struct budget *b)
+{
+	return b->workers * (b->context_bytes + 2 * (uint64_t)WIRE_CHUNK_BYTES);
+}
+
+int budget_make(const struct copy_options *o, struct budget *b)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t left;
+
+	*b = (struct budget){.total_bytes = o->memory_bytes, .workers = o->workers};
+	if (!b->total_bytes)
+		b->total_bytes =
+			min_of(max_of(free_memory_bytes() / 5, TOTAL_MIN_BYTES), TOTAL_MAX_BYTES);
+	if (!b->workers)
+		b->workers = (unsigned)max_of(processors, 1L);
+	b->workers = min_of(b->workers, (unsigned)COPY_WORKERS_MAX);
+	b->compression_max = o->adaptive ? COPY_COMPRESSION_MAX : o->compression;
+	b->context_bytes = pack_context_bytes(b->compression_max);
+	while (packers_bytes(b) > b->total_bytes / 2) {
+		if (b->compression_max > o->compression)
+			b->context_bytes = pack_context_bytes(--b->compression_max);
+		else if (b->workers > 1)
+			b->workers--;
+		else
+			break;
+	}
+	left = b->total_bytes > packers_bytes(b) ? b->total_bytes - packers_bytes(b) : 0;
+	b->items = (unsigned)min_of(left / WIRE_CHUNK_BYTES, (uint64_t)COPY_ITEMS_MAX);
+	if (b->items < ITEMS_MIN)
+		return fail_code(ENOMEM, "COPY_NO_MEMORY",
+				 "the copy needs %llu MiB of memory at compression %u; lower the "
+				 "compression",
+				 (unsigned long long)(packers_bytes(b) / MIB + ITEMS_MIN),
+				 o->compression);
+	b->total_bytes = packers_bytes(b) + b->items * (uint64_t)WIRE_CHUNK_BYTES;
+	return 0;
+}

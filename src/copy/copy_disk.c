@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One disk in rounds: start the threads, watch them, settle; and again when a connection was lost.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "copy/private.h"
+
+#define HANDS_MAX   (COPY_CONNECTIONS_MAX + COPY_WORKERS_MAX + COPY_ITEMS_MAX)
+#define INTERVAL_MS 500
+#define ADAPT_MS    200
+#define LOST_MAX    3 /* rounds in which the receiver forgets what it had acknowledged */
+#define BACKOFF_MS  500
+#define STACK_BYTES (256 * 1024)
+
+/* ---- threads ---- */
+
+static int start(struct hand *hand, struct round *r, unsigned index, void *(*body)(void *))
+{
+	pthread_attr_t attr;
+	int err;
+
+	*hand = (struct hand){.round = r, .index = index};
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	err = pthread_create(&hand->thread, &attr, body, hand);
+	pthread_attr_destroy(&attr);
+	return err ? fail(err, "start a thread") : 0;
+}
+
+/* Counts are set before the first thread runs, so that no stage ends too early. */
+static unsigned start_all(struct round *r, struct hand *hands)
+{
+	struct engine *e = r->engine;
+	unsigned readers = e->options->readers, n = 0;
+
+	if (!readers)
+		readers = sources_readers(&e->sources, r->state->map);
+	readers = min_of(readers, e->budget.items);
+	r->readers_left = readers;
+	r->workers_left = e->budget.workers;
+	r->threads_left = readers + e->budget.workers + r->connections;
+	for (; n < readers + e->budget.workers + r->connections; n++) {
+		unsigned sender = n - min_of(n, readers + e->budget.workers);
+		int rc;
+
+		if (n < readers)
+			rc = start(&hands[n], r, n, reader_main);
+		else if (n < readers + e->budget.workers)
+			rc = start(&hands[n], r, n - readers, worker_main);
+		else
+			rc = start(&hands[n], r, sender, sender_main);
+		if (rc < 0) {
+			unsigned missing = readers + e->budget.workers + r->connections - n;
+
+			round_fail(r, rc, false);
+			LOCK_SCOPE(&r->lock);
+			r->threads_left -= missing;
+			break;
+		}
+	}
+	return n;
+}
+
+/* True when all threads are done; false after at most wait_ms. */
+static bool wait_ended(struct round *r, unsigned wait_ms)
+{
+	LOCK_SCOPE(&r->lock);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)wait_ms * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (r->threads_left)
+		if (pthread_cond_timedwait(&r->ended, &r->lock, &until) == ETIMEDOUT)
+			break;
+	return r->threads_left == 0;
+}
+
+/* ---- while they run ---- */
+
+/*
+ * Much waits for the senders: the network is the limit, so spend more time on fewer bytes. Much
+ * waits for the workers while the senders starve: the other way.
+ */
+static void adapt(struct engine *e, struct round *r)
+{
+	unsigned at_send = queue_count(&r->send), at_work = queue_count(&r->work);
+	unsigned now = atomic_load(&e->compression);
+
+	if (!e->options->adaptive)
+		return;
+	if (at_send > e->budget.items / 2 && now < e->budget.compression_max)
+		atomic_store(&e->compression, now + 1);
+	else if (at_send <= 1 && at_work > e->budget.items / 4 && now > 0)
+		atomic_store(&e->compression, now - 1);
+}
+
+static int poll_durable(struct round *r, struct copy_progress *p)
+{
+	struct wire_durable d;
+	uint64_t pending_bytes;
+	int rc;
+
+	if (!r->info.chunks_ok)
+		return 0;
+	rc = wire_nbd_durable(r->ask, false, &d);
+	if (rc < 0)
+		return rc;
+	r->engine->reached_ms = clock_ms();
+	pending_bytes = d.pending_chunks * WIRE_CHUNK_BYTES;
+	p->durable_bytes = p->done_bytes - min_of(p->done_bytes, pending_bytes);
+	return 0;
+}
+
+static void watch(struct round *r)
+{
+	struct engine *e = r->engine;
+	unsigned interval_ms = e->options->interval_ms ? e->options->interval_ms : INTERVAL_MS;
+	uint64_t next_ms = clock_ms() + interval_ms;
+
+	while (!wait_ended(r, min_of(interval_ms, (unsigned)ADAPT_MS))) {
+		int rc;
+
+		adapt(e, r);
+		if (atomic_load(&e->control->cancelled))
+			round_go_on(r);
+		if (clock_ms() < next_ms)
+			continue;
+		next_ms = clock_ms() + interval_ms;
+		engine_report(e, r, r->disk, "");
+		if (atomic_load(&r->stop))
+			continue;
+		rc = poll_durable(r, &e->progress[r->disk]);
+		if (rc < 0)
+			round_fail(r, rc, true);
+	}
+}
+
+static void run_threads(struct round *r)
+{
+	struct engine *e = r->engine;
+	struct hand hands[HANDS_MAX];
+	unsigned n;
+
+	/* The threads of the round before are gone, so every item is free. */
+	queue_fini(&e->pool);
+	queue_init(&e->pool);
+	for (unsigned i = 0; i < e->budget.items; i++)
+		queue_push(&e->pool, &e->items[i]);
+	n = start_all(r, hands);
+	watch(r);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(hands[i].thread, NULL);
+}
+
+/* ---- a round ---- */
+
+static void init_round(struct round *r, struct engine *e, unsigned disk, struct disk_state *state)
+{
+	pthread_condattr_t attr;
+
+	*r = (struct round){.engine = e, .disk = disk, .state = state};
+	r->cursor = (struct cursor_run){.disk = state, .sources = &e->sources};
+	pthread_mutex_init(&r->cursor.lock, NULL);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->ended, &attr);
+	pthread_condattr_destroy(&attr);
+	queue_init(&r->work);
+	queue_init(&r->send);
+}
+
+static void fini_round(struct round *r)
+{
+	round_disconnect(r);
+	queue_fini(&r->send);
+	queue_fini(&r->work);
+	pthread_cond_destroy(&r->ended);
+	pthread_mutex_destroy(&r->lock);
+	pthread_mutex_destroy(&r->cursor.lock);
+}
+
+static void set_phase(struct round *r, enum copy_phase phase)
+{
+	r->engine->progress[r->disk].phase = phase;
+	engine_report(r->engine, r, r->disk, "");
+}
+
+/* Refusals are final; a receiver that cannot be reached or went away may come back. */
+static bool is_lost(int rc)
+{
+	static const char *const final[] = {"PIN_MISMATCH", "TOKEN_REFUSED", "EXPORT_UNKNOWN",
+					    "PEER_NO_TLS",  "PEER_NOT_NBD",  "COPY_NO_MEMORY"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(final); i++)
+		if (strcmp(err_code(), final[i]) == 0)
+			return false;
+	return rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ETIMEDOUT ||
+	       rc == -EHOSTUNREACH || rc == -ENETUNREACH || rc == -ECONNABORTED || rc == -EAGAIN ||
+	       rc == -ESHUTDOWN || strcmp(err_code(), "RECEIVER_UNREACHABLE") == 0;
+}
+
+/* 1: all durable; 0: the receiver lacks some again; negative: failed, *lost when it may come back.
+ */
+static int work_round(struct round *r, bool *lost)
+{
+	int rc;
+
+	set_phase(r, COPY_CONNECTING);
+	rc = round_connect(r);
+	if (rc == 0) {
+		set_phase(r, COPY_COMPARING);
+		rc = round_ask(r);
+	}
+	if (rc < 0) {
+		*lost = is_lost(rc);
+		return rc;
+	}
+	set_phase(r, COPY_RUNNING);
+	run_threads(r);
+	if (r->rc < 0) {
+		*lost = r->lost && is_lost(r->rc);
+		err_adopt(r->code, r->reason);
+		return r->rc;
+	}
+	set_phase(r, COPY_SETTLING);
+	rc = round_settle(r);
+	if (rc < 0)
+		*lost = is_lost(rc);
+	return rc;
+}
+
+static void add_up(struct round *r)
+{
+	struct copy_disk_result *d = &r->engine->result->disks[r->disk];
+
+	d->read_bytes += atomic_load(&r->read_bytes);
+	d->sent_chunks += atomic_load(&r->sent_chunks);
+	d->sent_plain_bytes += atomic_load(&r->sent_plain_bytes);
+	d->kept_chunks += atomic_load(&r->kept_chunks);
+	d->zero_chunks += atomic_load(&r->zero_chunks);
+	d->skipped_chunks += r->cursor.skipped_chunks;
+	d->wire_bytes += round_wire_bytes(r);
+	d->verified_digests = r->info.chunks_ok;
+}
+
+/* ---- rounds ---- */
+
+static void wait_again(struct engine *e, unsigned disk, unsigned attempt)
+{
+	uint64_t wait_ms = (uint64_t)BACKOFF_MS << min_of(attempt, 4u); /* 8 s at most */
+	uint64_t until_ms = clock_ms() + wait_ms;
+	char message[ERR_REASON_MAX];
+
+	snprintf(message, sizeof(message), "%s", err_reason());
+	log_warn("disk %s: %s; trying again", e->progress[disk].name, message);
+	e->progress[disk].phase = COPY_CONNECTING;
+	while (clock_ms() < until_ms && !atomic_load(&e->control->cancelled)) {
+		engine_report(e, NULL, disk, message);
+		usleep(100000);
+	}
+}
+
+static int next_round(struct engine *e, unsigned disk, struct disk_state *state, bool *lost)
+{
+	struct round r;
+	int rc;
+
+	*lost = false;
+	init_round(&r, e, disk, state);
+	rc = work_round(&r, lost);
+	engine_report(e, &r, disk, rc < 0 ? err_reason() : "");
+	add_up(&r);
+	fini_round(&r);
+	return rc;
+}
+
+/* 0: try again. Otherwise the failure stands. */
+static int after_loss(struct engine *e, unsigned disk, int rc, unsigned attempt)
+{
+	if (atomic_load(&e->control->cancelled))
+		return fail_code(ECANCELED, "COPY_CANCELLED", "the copy was cancelled");
+	if (clock_ms() - e->reached_ms >= e->options->patience_ms)
+		return rc;
+	wait_again(e, disk, attempt);
+	e->result->reconnects++;
+	return 0;
+}
+
+int disk_copy(struct engine *e, unsigned disk)
+{
+	struct disk_state state = {.map = &e->options->map->disks[disk]};
+	unsigned attempt = 0, forgotten = 0;
+
+	for (;;) {
+		uint64_t reached_ms = e->reached_ms;
+		bool lost;
+		int rc = next_round(e, disk, &state, &lost);
+
+		if (rc == 1)
+			break;
+		if (rc == 0 && ++forgotten >= LOST_MAX)
+			return fail_code(EIO, "RECEIVER_LOST_CHUNKS",
+					 "disk %s: the receiver lacks chunks that it had "
+					 "acknowledged; look at its log and its disk",
+					 state.map->name);
+		if (rc == 0)
+			continue;
+		if (!lost)
+			return rc;
+		attempt = e->reached_ms == reached_ms ? attempt + 1 : 0;
+		rc = after_loss(e, disk, rc, attempt);
+		if (rc < 0)
+			return rc;
+	}
+	e->progress[disk].phase = COPY_DONE;
+	e->progress[disk].durable_bytes = e->progress[disk].done_bytes;
+	engine_report(e, NULL, disk, "");
+	return 0;
+}

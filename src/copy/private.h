@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside of the copy engine. One disk at a time, in rounds:
+ *
+ *   ask digests -> [readers] -> work queue -> [workers] -> send queue -> [senders] -> settle
+ *                      ^            scan, digest, zstd         NBD, one connection each
+ *                      '------------------ pool of items with buffers <------------------'
+ *
+ * A round ends when all is sent and durable, or when a connection is lost; then a new round asks
+ * again what the receiver has. Queues hold items of the fixed pool only, so they need no bound of
+ * their own, and nothing allocates between the start of a round and its end.
+ */
+#ifndef COPY_PRIVATE_H
+#define COPY_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "copy/copy.h"
+
+/* ---- pool and queues: copy_queue.c ---- */
+
+enum item_kind {
+	ITEM_CHUNK, /* data; sent as CHUNK_WRITE or WRITE */
+	ITEM_ZERO,  /* chunks [chunk, chunk + count) are zero */
+	ITEM_KEEP,  /* chunks [chunk, chunk + count) are right as they stand */
+};
+
+struct item {
+	struct item *next;
+	enum item_kind kind;
+	uint64_t chunk;
+	uint64_t count;
+	uint64_t map_bytes;  /* of the map's data that this item carries */
+	uint64_t zero_bytes; /* of these, known to be zero */
+	size_t first_entry;  /* ITEM_CHUNK: entries of the map that touch it */
+	size_t entry_count;
+	uint32_t bytes;	      /* ITEM_CHUNK: of the chunk */
+	uint32_t plain_bytes; /* of the blocks that are not zero */
+	unsigned attempts;    /* sends that the receiver found corrupted */
+	unsigned parts;	      /* requests without an answer yet */
+	struct wire_chunk wire;
+	uint8_t *data; /* WIRE_CHUNK_BYTES, aligned on a page; a worker may exchange it */
+};
+
+struct queue {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct item *first;
+	struct item *last;
+	unsigned count;
+	bool closed;
+};
+
+void queue_init(struct queue *q);
+void queue_fini(struct queue *q);
+void queue_push(struct queue *q, struct item *item);
+
+/*
+ * As push, but a zero or keep range that continues the last waiting one is joined to it: returns
+ * the item that is free now, or NULL when it was queued.
+ */
+struct item *queue_push_joined(struct queue *q, struct item *item);
+
+/* Next item, or NULL: at once when closed and empty, and after wait_ms (-1: never) without one. */
+struct item *queue_pop(struct queue *q, int wait_ms);
+
+/* No more pushes; pops drain what is there and then give NULL. */
+void queue_close(struct queue *q);
+bool queue_ended(struct queue *q);
+unsigned queue_count(struct queue *q);
+
+/* ---- budget: copy_budget.c ---- */
+
+#define COPY_ITEMS_MAX	 64
+#define COPY_WORKERS_MAX 16
+
+struct budget {
+	uint64_t total_bytes;
+	unsigned items;
+	unsigned workers;
+	unsigned compression_max; /* what adaptive may go up to */
+	size_t context_bytes;	  /* of one zstd context */
+};
+
+/* -ENOMEM, COPY_NO_MEMORY, when not even the least fits. */
+int budget_make(const struct copy_options *o, struct budget *b);
+
+/* ---- compression: copy_pack.c ---- */
+
+/* Working memory of one worker. */
+struct packer {
+	void *context_memory;
+	void *context; /* ZSTD_CCtx, living in context_memory */
+	uint8_t *gathered;
+	uint8_t *spare; /* exchanged with an item's buffer when that was compressed */
+};
+
+/* Bytes of a zstd context that serves every step up to compression. */
+size_t pack_context_bytes(unsigned compression);
+int pack_init(struct packer *p, size_t context_bytes);
+void pack_fini(struct packer *p);
+
+/*
+ * Scan, digest and compress the item's chunk. A chunk of zeros becomes an ITEM_ZERO. Compression
+ * that saves less than 3 % is not used.
+ */
+void pack_item(struct packer *p, struct item *item, unsigned compression);
+
+/* ---- rate: copy_rate.c ---- */
+
+/* Hands out time on the line, in order of asking. */
+struct rate {
+	pthread_mutex_t lock;
+	uint64_t mbit;	/* that next_us was reckoned with */
+	double next_us; /* clock_us() at which the line is free again */
+};
+
+void rate_init(struct rate *r);
+void rate_fini(struct rate *r);
+
+/*
+ * Reserve the line for `bytes` (negative: gives time back that an earlier guess took too much of)
+ * at `mbit` (0: no limit). Returns the time in clock_us() at which they may leave.
+ */
+uint64_t rate_reserve(struct rate *r, uint64_t mbit, int64_t bytes, uint64_t now_us);
+
+/* ---- sources: copy_source.c ---- */
+
+struct source {
+	const struct map_source *spec;
+	int fd;
+	int direct_fd; /* O_DIRECT twin for block devices, -1 when there is none */
+	unsigned sector_bytes;
+	bool regular;
+	bool rotational;
+	atomic_bool direct_bad; /* the device refused direct reads */
+	/* Under the cursor's lock: the last answer of SEEK_DATA, [from, to) has no data. */
+	uint64_t hole_from;
+	uint64_t hole_to;
+};
+
+struct sources {
+	struct source *list;
+	size_t count;
+	ssize_t (*read)(void *ctx, unsigned source, void *buf, size_t bytes, uint64_t offset_bytes);
+	void *read_ctx;
+};
+
+int sources_open(struct sources *s, const struct copy_options *o);
+void sources_close(struct sources *s);
+unsigned sources_readers(const struct sources *s, const struct map_disk *disk);
+
+/* True when [offset, offset + length) of the source is known to be a hole. One thread at a time. */
+bool source_is_hole(struct sources *s, unsigned source, uint64_t offset_bytes,
+		    uint64_t length_bytes);
+
+/* Fill the item's buffer with what the chunk is to hold: entries, and zeros where there are none.
+ */
+int source_read_item(struct sources *s, const struct map_disk *disk, struct item *item,
+		     uint64_t *read_bytes);
+
+/* ---- what to do next: copy_cursor.c ---- */
+
+/* What the receiver said about a chunk, and what this run did. */
+enum {
+	CHUNK_KNOWN = 1, /* zero or data, with a digest */
+	CHUNK_DATA = 2,
+	CHUNK_DONE = 4, /* right under this run id: durable, or received in this round */
+	CHUNK_OURS = 8, /* sent or compared by this very call of copy_run() */
+};
+
+struct disk_state {
+	const struct map_disk *map;
+	uint64_t target_bytes;
+	uint64_t chunks;
+	uint8_t *flags;	  /* one a chunk */
+	uint8_t *digests; /* WIRE_DIGEST_BYTES a chunk, where CHUNK_DATA */
+	bool has_digests; /* the receiver speaks our extension */
+};
+
+struct cursor_run {
+	pthread_mutex_t lock;
+	struct disk_state *disk;
+	struct sources *sources;
+	uint64_t chunk;
+	size_t entry; /* first that may touch `chunk` */
+	/* Passed over, as they are done: by an earlier run, and by an earlier round of this one. */
+	uint64_t skipped_chunks;
+	uint64_t skipped_bytes;
+	uint64_t ours_bytes;
+};
+
+/* Fill in the next item: true; false at the end. Any thread. */
+bool cursor_next(struct cursor_run *c, struct item *item);
+
+/* ---- one disk: copy_disk.c, copy_round.c, copy_stage.c, copy_send.c ---- */
+
+struct engine {
+	const struct copy_options *options;
+	struct copy_control *control;
+	struct copy_control no_control;
+	struct budget budget;
+	struct item *items;
+	struct packer *packers;
+	struct sources sources;
+	struct queue pool;
+	struct rate rate;
+	struct copy_result *result;
+	struct copy_progress progress[MAP_DISKS_MAX];
+	atomic_uint compression; /* in use */
+	uint64_t reached_ms;	 /* when a receiver answered last */
+	/* Smoothed rates, and what stood at the last look. */
+	uint64_t look_us, look_done_bytes, look_wire_bytes;
+	double done_per_s, wire_per_s;
+};
+
+struct round {
+	struct engine *engine;
+	unsigned disk;
+	struct disk_state *state;
+	struct cursor_run cursor;
+	struct queue work;
+	struct queue send;
+	struct wire_nbd *nbd[COPY_CONNECTIONS_MAX]; /* one a sender */
+	unsigned connections;
+	struct wire_nbd *ask; /* queries while the senders send; nbd[0] with a foreign server */
+	struct wire_nbd_info info;
+
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	unsigned readers_left, workers_left, threads_left;
+	bool lost; /* a connection went away: try again */
+	int rc;	   /* of the first failure */
+	char code[ERR_CODE_MAX];
+	char reason[ERR_REASON_MAX];
+	atomic_bool stop;
+
+	/* Counted when answered. */
+	_Atomic uint64_t read_bytes, done_bytes, zero_bytes, sent_chunks, sent_plain_bytes,
+		kept_chunks, zero_chunks;
+};
+
+/* A thread of a round. */
+struct hand {
+	struct round *round;
+	unsigned index;
+	pthread_t thread;
+};
+
+/*
+ * The calling thread failed, its reason is set: keep it if it is the first, stop everything. lost:
+ * a connection went away, so that another round makes sense.
+ */
+void round_fail(struct round *r, int rc, bool lost);
+
+/* True while a thread should go on; waits while the run is paused. */
+bool round_go_on(struct round *r);
+
+/* Connect; allocate the disk's state when its size is first known. */
+int round_connect(struct round *r);
+void round_disconnect(struct round *r);
+
+/* Read what the receiver holds into the state. */
+int round_ask(struct round *r);
+
+/* Make all durable. 1: it is; 0: the receiver lacks some again. */
+int round_settle(struct round *r);
+
+/* Bytes on the wire of the open connections. */
+uint64_t round_wire_bytes(const struct round *r);
+
+/* Thread bodies; the argument is a struct hand. */
+void *reader_main(void *hand);
+void *worker_main(void *hand);
+void *sender_main(void *hand);
+
+uint64_t state_chunk_bytes(const struct disk_state *s, uint64_t chunk);
+
+/* The whole of one disk, in as many rounds as it takes. */
+int disk_copy(struct engine *e, unsigned disk);
+
+/* Tell the caller how things stand. r may be NULL between rounds. */
+void engine_report(struct engine *e, struct round *r, unsigned disk, const char *message);
+
+#endif
