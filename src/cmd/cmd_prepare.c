@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* migrator prepare: a plan becomes views and a map. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "cmd/cmd.h"
+#include "map/map.h"
+#include "plan/plan.h"
+#include "prepare/prepare.h"
+
+struct prepare_args {
+	const char *plan;
+	const char *out;
+	const char *map;
+	struct prepare_options options;
+	bool teardown;
+	bool quiesce;
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to,
+		"usage: migrator prepare [--plan FILE] [--out FILE] [--map FILE] [--allow CODES]\n"
+		"       migrator prepare --teardown\n"
+		"       migrator prepare --quiesce\n"
+		"\n"
+		"Makes copy-on-write views of the source disks, replays journals and repairs the\n"
+		"guest in them, and writes what is to be copied. The source is never written.\n"
+		"\n"
+		"  --plan FILE      the plan (default /run/coldlift/plan.json)\n"
+		"  --out FILE       what was done (default /run/coldlift/prepare.json)\n"
+		"  --map FILE       what is to be copied (default /run/coldlift/copy.map)\n"
+		"  --allow CODES    go on in spite of these, separated by commas\n"
+		"  --teardown       remove the views and all that was changed in them\n"
+		"  --quiesce        only make all disks read-only and verify it\n");
+	return to == stdout ? CMD_DONE : CMD_USAGE;
+}
+
+static int parse(int argc, char **argv, struct prepare_args *args)
+{
+	static const struct option longs[] = {
+		{"plan", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
+		{"map", required_argument, NULL, 'm'},	{"allow", required_argument, NULL, 'a'},
+		{"teardown", no_argument, NULL, 't'},	{"quiesce", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},	{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			args->plan = optarg;
+			break;
+		case 'o':
+			args->out = optarg;
+			break;
+		case 'm':
+			args->map = optarg;
+			break;
+		case 'a':
+			args->options.allow = optarg;
+			break;
+		case 't':
+			args->teardown = true;
+			break;
+		case 'q':
+			args->quiesce = true;
+			break;
+		default:
+			return option;
+		}
+	}
+	return optind == argc ? 0 : '?';
+}
+
+static void say_step(void *ctx, const char *what, const char *object)
+{
+	(void)ctx;
+	printf("%s %s\n", what, object);
+	fflush(stdout);
+}
+
+static int prepare_from_files(const struct prepare_args *args)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_JSON json_t *json = NULL, *report = NULL;
+	struct plan *plan;
+	struct map *map;
+	int rc;
+
+	if (!a)
+		return fail(ENOMEM, "prepare");
+	rc = io_mkdir("/run/coldlift", 0755);
+	if (rc == 0)
+		rc = json_read_file(args->plan, &json);
+	if (rc == 0)
+		rc = plan_read(a, json, &plan);
+	if (rc == 0)
+		rc = prepare_make(plan, &args->options, a, &map, &report);
+	if (rc == 0)
+		rc = map_write(map, args->map);
+	return rc == 0 ? json_write_file(args->out, report) : rc;
+}
+
+int cmd_prepare(int argc, char **argv)
+{
+	struct prepare_args args = {
+		.plan = "/run/coldlift/plan.json",
+		.out = "/run/coldlift/prepare.json",
+		.map = "/run/coldlift/copy.map",
+		.options.step = say_step,
+	};
+	int rc = parse(argc, argv, &args);
+
+	if (rc)
+		return usage(rc == 'h' ? stdout : stderr);
+	if (args.quiesce)
+		rc = prepare_quiesce();
+	else if (args.teardown)
+		rc = prepare_teardown(NULL);
+	else
+		rc = prepare_from_files(&args);
+	return cmd_report("prepare", rc);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * prepare: from a plan to a map that the copy engine can execute. The source's disks are read-only
+ * and stay so; every change (journal replay, repairs) is made in a view of a disk that keeps what
+ * is changed in memory. A failed preparation is torn down and made again in seconds. One thread;
+ * root.
+ *
+ *   /dev/sda  (read-only) --- view-sda (dm-snapshot, changes in cow-sda on zram)
+ *                                 |--- view-sda1, view-sda2 ...   (dm-linear: partitions)
+ *                                 `--- view-vg0-root ...          (dm-linear: plain LVM volumes)
+ */
+#ifndef PREPARE_PREPARE_H
+#define PREPARE_PREPARE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "map/map.h"
+#include "plan/plan.h"
+
+/*
+ * Make every hardware disk and partition read-only and verify it: -EROFS and others with code
+ * SOURCE_NOT_READONLY. Refuse (-EBUSY, SOURCE_ASSEMBLED) when md, LVM, LUKS or multipath is active
+ * on top of them. Cheap; call it first of all, and again whenever disks may have appeared (this
+ * project's kernel starts late ones read-only by itself). Not for the receiver role.
+ */
+int prepare_quiesce(void);
+
+struct prepare_options {
+	const char *guest_dir;	  /* where the guest is mounted; NULL: /run/coldlift/guest */
+	const char *allow;	  /* codes that are warnings instead of failures; may be NULL */
+	uint64_t cow_limit_bytes; /* memory for changes at most; 0: by what is available */
+
+	/* Told before each step, for a console; may be NULL. */
+	void (*step)(void *ctx, const char *what, const char *object);
+	void *ctx;
+};
+
+/*
+ * All of it: quiesce, views, replay, the guest mounted and repaired, unmounted, and the map made.
+ * What an earlier run left is torn down first. On success the views stand (read-only) until
+ * prepare_teardown(), *map is in the arena, and *report is prepare.json (the caller's). On failure
+ * everything is torn down again. Codes: SOURCE_NOT_READONLY, SOURCE_ASSEMBLED, SOURCE_CHANGED,
+ * COW_FULL, FS_REPLAY_FAILED, FS_DAMAGED, GUEST_BOOT_FULL, GUEST_NO_VIRTIO, INITRAMFS_FORMAT,
+ * INITRAMFS_DAMAGED.
+ */
+int prepare_make(const struct plan *plan, const struct prepare_options *options, struct arena *a,
+		 struct map **map, json_t **report);
+
+/*
+ * Remove mounts, views and their memory, whoever made them; nothing to remove is success. The
+ * source is as it was.
+ */
+int prepare_teardown(const char *guest_dir);
+
+/*
+ * Whether the views still hold: -ENOSPC with code COW_FULL when their memory ran out, which makes
+ * what they show invalid. Any thread; the copy asks at its end and when a read fails.
+ */
+int prepare_check(void);
+
+#endif
