@@ -372,6 +372,7 @@ net_do_vlan() { # NAME DEVICE ID
 }
 
 net_dhcp() { # INTERFACE: the client stays, to renew its lease
+	net_pending=1
 	udhcpc -i "$1" -s "$NET_DHCP_SCRIPT" -p "$NET_RUN/$1.pid" -b -t 4 -T 2 -A 4 >/dev/null 2>&1 &
 }
 
@@ -391,7 +392,10 @@ net_do_addr() { # INTERFACE METHOD ADDRESS GATEWAY MTU MAC
 	[ "$6" = - ] || ip link set "$1" address "$6"
 	[ "$5" = - ] || ip link set "$1" mtu "$5"
 	case $2 in
-	auto6) echo 1 >"$NET_SYS/../proc/sys/net/ipv6/conf/$1/accept_ra" 2>/dev/null || true ;;
+	auto6)
+		net_pending=1
+		echo 1 >"/proc/sys/net/ipv6/conf/$1/accept_ra" 2>/dev/null || true
+		;;
 	esac
 	ip link set "$1" up
 	case $2 in
@@ -410,7 +414,7 @@ net_do_route() { # NETWORK GATEWAY INTERFACE
 
 # Reads a plan on standard input. Goes on after a step that failed, and returns 1 at the end.
 net_apply() {
-	net_rc=0 net_bootif=''
+	net_rc=0 net_bootif='' net_pending=''
 	mkdir -p "$NET_RUN"
 	rm -f "$NET_RUN/dns" "$NET_RUN/up"
 	while read -r net_verb net_a net_b net_c net_d net_e net_f; do
@@ -432,9 +436,10 @@ net_apply() {
 	return $net_rc
 }
 
-# Waits until an interface has an address, up to SECONDS.
+# Waits until an interface has an address, up to SECONDS; not at all if none is on the way.
 net_wait() {
 	net_tries=$(($1 * 5))
+	[ -n "$net_pending" ] || net_tries=1
 	while [ ! -e "$NET_RUN/up" ]; do
 		if ip -6 addr show scope global 2>/dev/null | grep -q inet6; then return 0; fi
 		net_tries=$((net_tries - 1))

@@ -108,16 +108,16 @@ vm_sh() {
 	local name=$1 mark before out
 	mark=MARK$RANDOM$RANDOM
 	before=$(stat -c %s "$vm_dir/$name/serial.log")
-	# Quotes keep the mark out of the shell's echo of the line.
-	vm_line "$name" "{ $2; } 2>&1; echo; echo \"${mark}\"=\$?="
+	# Quotes keep the marks out of the shell's echo of the line.
+	vm_line "$name" "echo; echo \"${mark}\"+; { $2; } 2>&1; r=\$?; echo; echo \"${mark}\"=\$r="
 	vm_wait "$name" "${3:-60}" "^$mark=[0-9]+="
-	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r' | sed 's/\x1b\[[0-9;]*[A-Za-z]//g')
-	printf '%s\n' "$out" | sed -e "1d" -e "/^$mark=/,\$d" | sed -e '${/^$/d}' | grep -av "echo.*$mark" || true
+	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r')
+	printf '%s\n' "$out" | sed -n -e "/^$mark+\$/,/^$mark=/p" | sed -e '1d' -e '$d' | sed -e '${/^$/d}'
 	return "$(printf '%s\n' "$out" | sed -nE "s/^$mark=([0-9]+)=.*/\1/p" | head -n 1)"
 }
 
 vm_screenshot() {
-	vm_monitor "$1" "screendump -f png $2"
+	vm_monitor "$1" "screendump $2 -f png"
 	local tries=0
 	until [ -s "$2" ]; do
 		tries=$((tries + 1))
