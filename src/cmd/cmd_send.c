@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `migrator send`: copy disk images or devices as they are, without inventory and plan. The layout
+ * is kept; of file systems that we know only what is in use is read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+#include "cmd/copy_args.h"
+#include "disk/disk.h"
+
+#define SECTOR_BYTES 512
+
+struct image {
+	struct arena *arena;
+	struct map *map;
+	const char *path;
+	int fd;
+	uint64_t size_bytes;
+	unsigned disk;
+};
+
+static void add(struct image *image, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	map_add_range(image->map, image->disk, offset_bytes, length_bytes, image->disk,
+		      offset_bytes);
+}
+
+/* The used parts of what stands at [offset, offset + length). */
+static int add_content(struct image *image, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	struct disk_fs fs = {0};
+	struct disk_extents used = {0};
+	int rc = disk_probe(image->arena, image->fd, image->path, offset_bytes, length_bytes, &fs);
+
+	if (rc == 0)
+		rc = disk_used_at(image->arena, image->path, offset_bytes, length_bytes, fs.content,
+				  &used);
+	if (rc == -EUCLEAN) {
+		log_warn("%s; all of it is copied", err_reason());
+		add(image, offset_bytes, length_bytes);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < used.count; i++)
+		add(image, offset_bytes + used.list[i].offset_bytes, used.list[i].length_bytes);
+	return 0;
+}
+
+static int add_partitions(struct image *image, const struct disk_table *table)
+{
+	uint64_t first = image->size_bytes;
+	int rc;
+
+	/* What stands before the first partition may be a boot loader. */
+	for (size_t i = 0; i < table->count; i++)
+		first = min_of(first, table->partitions[i].offset_bytes);
+	add(image, 0, first);
+	for (size_t i = 0; i < table->meta.count; i++) {
+		struct disk_extent e = table->meta.list[i];
+		uint64_t from = max_of(e.offset_bytes, first);
+
+		if (e.offset_bytes + e.length_bytes > from)
+			add(image, from, e.offset_bytes + e.length_bytes - from);
+	}
+	for (size_t i = 0; i < table->count; i++) {
+		const struct disk_partition *p = &table->partitions[i];
+
+		if (p->extended)
+			continue;
+		rc = add_content(image, p->offset_bytes, p->length_bytes);
+		if (rc < 0)
+			return fail_in(rc, "%s, partition %u", image->path, p->number);
+	}
+	return 0;
+}
+
+static int add_image(struct image *image, bool whole)
+{
+	CLEANUP_CLOSE int fd = io_open(image->path, O_RDONLY, 0);
+	const char *name = strrchr(image->path, '/');
+	struct disk_table table = {0};
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	image->fd = fd;
+	rc = io_size(fd, image->path, &image->size_bytes);
+	if (rc < 0)
+		return rc;
+	name = name ? name + 1 : image->path;
+	map_add_source(image->map, image->path, name, image->size_bytes);
+	image->disk = map_add_disk(image->map, name, image->size_bytes);
+	if (whole) {
+		add(image, 0, image->size_bytes);
+		return 0;
+	}
+	rc = disk_table_read(image->arena, fd, image->path, image->size_bytes, SECTOR_BYTES,
+			     &table);
+	if (rc < 0)
+		return rc;
+	return table.kind == DISK_TABLE_NONE || table.count == 0
+		       ? add_content(image, 0, image->size_bytes)
+		       : add_partitions(image, &table);
+}
+
+int cmd_send(int argc, char **argv)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	struct map *map = map_new(a, "send");
+	struct copy_args args;
+	int first, rc = copy_args_parse(argc, argv, &args, &first);
+
+	if (rc == -1) {
+		copy_args_help("send --activation CODE [OPTION...] DISK...");
+		return CMD_DONE;
+	}
+	if (rc != 0)
+		return rc;
+	if (first == argc || argc - first > MAP_DISKS_MAX) {
+		fprintf(stderr, "migrator send: give 1 to %d disks or images\n", MAP_DISKS_MAX);
+		return CMD_USAGE;
+	}
+	for (int i = first; i < argc && rc == 0; i++) {
+		struct image image = {.arena = a, .map = map, .path = argv[i]};
+
+		rc = add_image(&image, args.whole);
+	}
+	if (rc == 0)
+		rc = map_finish(map);
+	if (rc < 0)
+		return cmd_report("send", rc);
+	return copy_args_run("send", &args, map);
+}

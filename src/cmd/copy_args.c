@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options, progress lines and the result of `migrator copy` and `migrator send`. */
+#include "cmd/copy_args.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+
+enum {
+	OPT_ACTIVATION = 256,
+	OPT_NBD,
+	OPT_EXPORT,
+	OPT_MAP,
+	OPT_COMPRESSION,
+	OPT_ADAPTIVE,
+	OPT_RATE,
+	OPT_CONNECTIONS,
+	OPT_READERS,
+	OPT_WORKERS,
+	OPT_MEMORY,
+	OPT_PATIENCE,
+	OPT_RUN_ID,
+	OPT_WHOLE,
+	OPT_NO_EXTENSION,
+	OPT_JSON,
+	OPT_QUIET,
+	OPT_HELP,
+};
+
+static const struct option long_options[] = {
+	{"activation", required_argument, NULL, OPT_ACTIVATION},
+	{"nbd", required_argument, NULL, OPT_NBD},
+	{"export", required_argument, NULL, OPT_EXPORT},
+	{"map", required_argument, NULL, OPT_MAP},
+	{"compression", required_argument, NULL, OPT_COMPRESSION},
+	{"adaptive", no_argument, NULL, OPT_ADAPTIVE},
+	{"rate-mbit", required_argument, NULL, OPT_RATE},
+	{"connections", required_argument, NULL, OPT_CONNECTIONS},
+	{"readers", required_argument, NULL, OPT_READERS},
+	{"workers", required_argument, NULL, OPT_WORKERS},
+	{"memory-mib", required_argument, NULL, OPT_MEMORY},
+	{"patience-s", required_argument, NULL, OPT_PATIENCE},
+	{"run-id", required_argument, NULL, OPT_RUN_ID},
+	{"whole", no_argument, NULL, OPT_WHOLE},
+	{"no-extension", no_argument, NULL, OPT_NO_EXTENSION},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+void copy_args_help(const char *synopsis)
+{
+	printf("usage: migrator %s\n\n"
+	       "  --activation CODE    the receiver, as it printed it\n"
+	       "  --nbd HOST:PORT|PATH a foreign NBD server instead (no pin, TLS where it has it)\n"
+	       "  --export NAME        its name for the first disk\n"
+	       "  --compression 0-10   default 7; 0 sends plain\n"
+	       "  --adaptive           move compression with the load\n"
+	       "  --rate-mbit N        limit on the wire, million bits a second\n"
+	       "  --connections N      default 4\n"
+	       "  --readers N --workers N --memory-mib N   default: by the machine\n"
+	       "  --patience-s N       go on trying to reach a lost receiver so long, default 0\n"
+	       "  --run-id HEX         64 digits; what is durable under it is skipped unread\n"
+	       "  --whole              (send) take no file system apart\n"
+	       "  --no-extension       behave as with a foreign server\n"
+	       "  --json               print the result as JSON\n"
+	       "  --quiet              no progress lines\n",
+	       synopsis);
+}
+
+static int number(const char *name, uint64_t min, uint64_t max, uint64_t *out)
+{
+	if (num_parse(optarg, min, max, out) == 0)
+		return 0;
+	fprintf(stderr, "migrator: --%s is a number from %" PRIu64 " to %" PRIu64 "\n", name, min,
+		max);
+	return CMD_USAGE;
+}
+
+static int take_unsigned(const char *name, uint64_t min, uint64_t max, unsigned *out)
+{
+	uint64_t n = 0;
+	int rc = number(name, min, max, &n);
+
+	if (rc == 0)
+		*out = (unsigned)n;
+	return rc;
+}
+
+static int take_option(struct copy_args *args, int option)
+{
+	struct copy_options *o = &args->options;
+	uint64_t n = 0;
+	int rc = 0;
+
+	switch (option) {
+	case OPT_ACTIVATION:
+		rc = wire_activation_parse(optarg, &args->activation);
+		args->have_activation = rc == 0;
+		return rc < 0 ? cmd_report("copy", rc) : 0;
+	case OPT_NBD:
+		args->nbd = optarg;
+		return 0;
+	case OPT_EXPORT:
+		args->export = optarg;
+		return 0;
+	case OPT_MAP:
+		args->map = optarg;
+		return 0;
+	case OPT_COMPRESSION:
+		return take_unsigned("compression", 0, COPY_COMPRESSION_MAX, &o->compression);
+	case OPT_ADAPTIVE:
+		o->adaptive = true;
+		return 0;
+	case OPT_RATE:
+		rc = number("rate-mbit", 0, 1000000, &n);
+		atomic_store(&args->control.rate_mbit, n);
+		return rc;
+	case OPT_CONNECTIONS:
+		return take_unsigned("connections", 1, COPY_CONNECTIONS_MAX, &o->connections);
+	case OPT_READERS:
+		return take_unsigned("readers", 1, 64, &o->readers);
+	case OPT_WORKERS:
+		return take_unsigned("workers", 1, 64, &o->workers);
+	case OPT_MEMORY:
+		rc = number("memory-mib", 1, 4096, &n);
+		o->memory_bytes = n * MIB;
+		return rc;
+	case OPT_PATIENCE:
+		rc = number("patience-s", 0, 1000000, &n);
+		o->patience_ms = n * 1000;
+		return rc;
+	case OPT_RUN_ID:
+		args->have_run_id = true;
+		if (hex_decode(optarg, o->run_id, sizeof(o->run_id)) == 0)
+			return 0;
+		fprintf(stderr, "migrator: --run-id is 64 hex digits\n");
+		return CMD_USAGE;
+	case OPT_WHOLE:
+		args->whole = true;
+		return 0;
+	case OPT_NO_EXTENSION:
+		o->no_extension = true;
+		return 0;
+	case OPT_JSON:
+		args->json = true;
+		return 0;
+	case OPT_QUIET:
+		args->quiet = true;
+		return 0;
+	default:
+		return CMD_USAGE;
+	}
+}
+
+int copy_args_parse(int argc, char **argv, struct copy_args *args, int *first)
+{
+	int option, rc;
+
+	*args = (struct copy_args){.export = ""};
+	args->options.compression = COPY_COMPRESSION_DEFAULT;
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		if (option == OPT_HELP)
+			return -1;
+		rc = take_option(args, option);
+		if (rc != 0)
+			return rc;
+	}
+	*first = optind;
+	if (args->have_activation == (args->nbd != NULL)) {
+		fprintf(stderr, "migrator: give --activation or --nbd\n");
+		return CMD_USAGE;
+	}
+	return 0;
+}
+
+/* ---- targets ---- */
+
+static void target_by_activation(struct copy_args *args, unsigned disk)
+{
+	const struct wire_activation *a = &args->activation;
+
+	wire_export_name(a->token, disk, args->exports[disk]);
+	args->targets[disk] = (struct copy_target){.host = a->host,
+						   .port = a->data_port,
+						   .export_name = args->exports[disk],
+						   .pin = a->pin};
+}
+
+static int target_by_nbd(struct copy_args *args, unsigned disk, char *host, size_t host_bytes)
+{
+	const char *colon = strrchr(args->nbd, ':');
+	struct copy_target *t = &args->targets[disk];
+	uint64_t port;
+
+	*t = (struct copy_target){.export_name = args->export, .plain_ok = true};
+	if (args->nbd[0] == '/' || !colon) {
+		t->unix_path = args->nbd;
+		return 0;
+	}
+	if (num_parse(colon + 1, 1, 65535, &port) < 0 || (size_t)(colon - args->nbd) >= host_bytes)
+		return fail(EINVAL, "\"%s\" is not HOST:PORT", args->nbd);
+	snprintf(host, host_bytes, "%.*s", (int)(colon - args->nbd), args->nbd);
+	t->host = host;
+	t->port = (uint16_t)port;
+	return 0;
+}
+
+/* ---- the run's id ---- */
+
+static int make_run_id(struct copy_args *args, const struct map *map)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return fail(ENOMEM, "the run's id");
+	fprintf(out, "%s\n%d\n", map->plan_digest, args->whole);
+	for (size_t i = 0; i < map->source_count; i++) {
+		struct stat st = {0};
+		uint64_t random = 0;
+
+		if (stat(map->sources[i].path, &st) || !S_ISREG(st.st_mode))
+			wire_random(&random, sizeof(random));
+		fprintf(out, "%s %llu %lld.%09ld %" PRIu64 "\n", map->sources[i].path,
+			(unsigned long long)st.st_size, (long long)st.st_mtim.tv_sec,
+			st.st_mtim.tv_nsec, random);
+	}
+	fclose(out);
+	wire_sha256(text, bytes, args->options.run_id);
+	return 0;
+}
+
+/* ---- words ---- */
+
+static void show_status(void *ctx, const struct copy_status *s)
+{
+	const struct copy_progress *p = &s->disks[s->current];
+	char done[32], total[32], rate[32], wire[32];
+
+	(void)ctx;
+	fprintf(stderr, "%s %s: %s of %s, %s/s, on the wire %s/s, compression %u", p->name,
+		copy_phase_name(p->phase), num_bytes_text(p->done_bytes, done, sizeof(done)),
+		num_bytes_text(p->total_bytes, total, sizeof(total)),
+		num_bytes_text(s->read_bytes_per_s, rate, sizeof(rate)),
+		num_bytes_text(s->wire_bytes_per_s, wire, sizeof(wire)), s->compression);
+	if (s->left_ms != UINT64_MAX)
+		fprintf(stderr, ", %" PRIu64 " s left", s->left_ms / 1000);
+	fprintf(stderr, "%s%s\n", *s->message ? ": " : "", s->message);
+}
+
+static json_t *result_json(const struct copy_result *result, const struct map *map)
+{
+	json_t *disks = json_array();
+
+	for (size_t i = 0; i < result->disk_count; i++) {
+		const struct copy_disk_result *d = &result->disks[i];
+
+		json_array_append_new(
+			disks,
+			json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "name",
+				  json_str(map->disks[i].name), "chunks", json_u64(d->chunks),
+				  "read_bytes", json_u64(d->read_bytes), "sent_chunks",
+				  json_u64(d->sent_chunks), "sent_plain_bytes",
+				  json_u64(d->sent_plain_bytes), "skipped_chunks",
+				  json_u64(d->skipped_chunks), "kept_chunks",
+				  json_u64(d->kept_chunks), "zero_chunks", json_u64(d->zero_chunks),
+				  "wire_bytes", json_u64(d->wire_bytes)));
+	}
+	return json_pack("{s:o,s:o,s:o}", "disks", disks, "elapsed_ms",
+			 json_u64(result->elapsed_ms), "reconnects", json_u64(result->reconnects));
+}
+
+static void print_result(const struct copy_result *result, const struct map *map)
+{
+	CLEANUP_JSON json_t *json = result_json(result, map);
+	CLEANUP_FREE char *text = json_text(json);
+
+	if (text)
+		fputs(text, stdout);
+	fflush(stdout);
+}
+
+int copy_args_run(const char *subcommand, struct copy_args *args, const struct map *map)
+{
+	struct copy_options *o = &args->options;
+	struct copy_result result;
+	char host[WIRE_HOST_MAX + 1];
+	int rc = 0;
+
+	if (args->nbd && map->disk_count > 1)
+		rc = fail(EINVAL, "a foreign server takes one disk a run");
+	for (unsigned i = 0; rc == 0 && i < map->disk_count; i++) {
+		if (args->have_activation)
+			target_by_activation(args, i);
+		else
+			rc = target_by_nbd(args, i, host, sizeof(host));
+	}
+	if (rc == 0 && !args->have_run_id)
+		rc = make_run_id(args, map);
+	if (rc < 0)
+		return cmd_report(subcommand, rc);
+	o->map = map;
+	o->targets = args->targets;
+	o->control = &args->control;
+	o->status = args->quiet ? NULL : show_status;
+	rc = copy_run(o, &result);
+	if (args->json)
+		print_result(&result, map);
+	copy_result_fini(&result);
+	return cmd_report(subcommand, rc);
+}
