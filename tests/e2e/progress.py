@@ -37,11 +37,11 @@ class Watch:
         self.shown = 0.0
         self.shown_text = ""
         self.errors = []
-        self.done_bytes = 0
-        self.sent_bytes = 0
+        self.codes = []
 
-    def follow(self, machine, limit_s, expect_status=0):
-        """Until the live image says how it ended. Another status than expected is a failure."""
+    def follow(self, machine, limit_s, expect_status=0, until=None):
+        """True when the live image said how it ended; another status than expected is a failure. False as
+        soon as until(self) holds."""
         console, events = machine.lines(0), machine.lines(1)
         while self.status is None:
             alive = machine.running()
@@ -55,6 +55,8 @@ class Watch:
                 self.picture(machine, "menu")
             if self.status is not None:
                 break
+            if until and until(self):
+                return False
             if not alive:
                 raise vm.Failed("the source machine ended before the migration did", machine.log())
             if self.seconds > limit_s:
@@ -65,6 +67,7 @@ class Watch:
         if self.status != expect_status:
             why = "; ".join(self.errors) or "see its console"
             raise vm.Failed(f"the live image ended with status {self.status}, not {expect_status}: {why}", machine.log())
+        return True
 
     def picture(self, machine, name):
         if self.pictures and name not in self.taken:
@@ -95,15 +98,17 @@ class Watch:
             self.picture(machine, "syncing")
 
     def take(self, event):
-        self.last.update(event)
-        for disk in event.get("disks", []):
-            self.disks[disk.get("name")] = disk
+        """One object of src/console/con_json.c: a disk's place in the copy, or the whole machine's state."""
+        self.last = event
+        if "disk" in event:
+            self.disks[event["disk"]] = event
         if event.get("code"):
+            self.codes.append(event["code"])
             self.errors.append(f"{event['code']}: {event.get('reason', '')}")
 
     def totals(self):
-        done = sum(d.get("done_bytes", 0) for d in self.disks.values())
-        return done, sum(d.get("total_bytes", 0) for d in self.disks.values())
+        done = sum(d["done_bytes"] for d in self.disks.values())
+        return done, sum(d["total_bytes"] for d in self.disks.values())
 
     def fraction(self):
         done, total = self.totals()
@@ -112,16 +117,18 @@ class Watch:
     def text(self):
         done, total = self.totals()
         words = [self.last.get("state", "booting"), self.last.get("phase", "")]
-        if total:
-            words.append(f"{100 * done / total:.0f} % of {human(total)}")
-        if self.last.get("rate_bytes_s"):
-            words.append(f"{human(self.last['rate_bytes_s'])}/s")
-        if self.last.get("eta_s") is not None:
-            words.append(f"{self.last['eta_s']:.0f} s left")
+        if total and self.last.get("phase") == "Syncing":
+            words += [f"{name} {100 * d['done_bytes'] // max(1, d['total_bytes'])} %," for name, d in self.disks.items()]
+            words.append(f"all {100 * done / total:.0f} % of {human(total)},")
+            words.append(f"{human(sum(d['rate_bytes_s'] for d in self.disks.values()))}/s,")
+            left = [d["eta_s"] for d in self.disks.values() if d["eta_s"] is not None]
+            words.append(f"{max(left)} s left" if left else "time left not known yet")
+        else:
+            words.append(self.last.get("message", ""))
         return " ".join(word for word in words if word)
 
     def show(self, final=False):
-        """In place on a terminal, else a line every ten seconds and whenever the phase changes."""
+        """In place on a terminal, else a line every ten seconds and whenever state or phase changes."""
         now, text = time.monotonic(), self.text()
         if sys.stdout.isatty():
             if now - self.shown > 0.5 or final:
