@@ -116,6 +116,13 @@ struct plan_refusal {
 int plan_make(const json_t *inventory, const json_t *job, const json_t *target, const char *allow,
 	      json_t **out);
 
+/*
+ * The layout of all disks of an inventory as a plan that is not checked: no targets, no guest, no
+ * refusals. For making views of the disks (prepare_look()), as the guest must be seen before there
+ * can be a plan. plan_read() reads it.
+ */
+int plan_draft(const json_t *inventory, json_t **out);
+
 /* Read a plan (or report its refusal). Everything is in the arena. */
 int plan_read(struct arena *a, const json_t *json, struct plan **out);
 

@@ -25,8 +25,7 @@
 #include "prepare/prep_replay.h"
 #include "prepare/prep_views.h"
 
-#define RUN_DIR	  "/run/coldlift"
-#define GUEST_DIR RUN_DIR "/guest"
+#define RUN_DIR "/run/coldlift"
 
 struct job {
 	const struct plan *plan;
@@ -228,7 +227,7 @@ int prepare_make(const struct plan *plan, const struct prepare_options *options,
 	int rc;
 
 	if (!j.options.guest_dir)
-		j.options.guest_dir = GUEST_DIR;
+		j.options.guest_dir = PREPARE_GUEST_DIR;
 	snprintf(j.replay_dir, sizeof(j.replay_dir), "%s-replay", j.options.guest_dir);
 	guest_init(&j.guest, j.options.guest_dir);
 	*map = NULL;
@@ -282,7 +281,7 @@ static int unmount_below(const char *dir)
 
 int prepare_teardown(const char *guest_dir)
 {
-	int rc = unmount_below(guest_dir ? guest_dir : GUEST_DIR);
+	int rc = unmount_below(guest_dir ? guest_dir : PREPARE_GUEST_DIR);
 
 	return rc == 0 ? views_remove() : rc;
 }

@@ -29,7 +29,7 @@
 int prepare_quiesce(void);
 
 struct prepare_options {
-	const char *guest_dir;	  /* where the guest is mounted; NULL: /run/coldlift/guest */
+	const char *guest_dir;	  /* where the guest is mounted; NULL: PREPARE_GUEST_DIR */
 	const char *allow;	  /* codes that are warnings instead of failures; may be NULL */
 	uint64_t cow_limit_bytes; /* memory for changes at most; 0: by what is available */
 
@@ -37,6 +37,18 @@ struct prepare_options {
 	void (*step)(void *ctx, const char *what, const char *object);
 	void *ctx;
 };
+
+#define PREPARE_GUEST_DIR "/run/coldlift/guest"
+
+/*
+ * Look into the guest before there is a plan: views of all disks of the draft (plan_draft()),
+ * journals replayed in them, each likely file system mounted read-only in turn until one is a Linux
+ * root; then what inventory_guest() says of it with its /boot and /usr. The views are gone
+ * afterwards. No root found is success with *root_device and *guest NULL. *guest is the caller's.
+ */
+int prepare_look(const struct plan *draft, const json_t *inventory,
+		 const struct prepare_options *options, struct arena *a, const char **root_device,
+		 json_t **guest);
 
 /*
  * All of it: quiesce, views, replay, the guest mounted and repaired, unmounted, and the map made.
