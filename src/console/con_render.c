@@ -10,7 +10,7 @@
 #include "base/num.h"
 #include "console/con_text.h"
 
-#define BAR_CELLS     24
+#define BAR_CELLS     20
 #define DISK_LINES    9
 #define LABEL_FORMAT  " %-9s %s"
 #define WRAP_COLUMNS  (CONSOLE_COLUMNS - 11)
@@ -32,6 +32,8 @@ __attribute__((format(printf, 2, 3))) static void put_line(struct screen *s, con
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--)
+		text[n - 1] = '\0';
 	for (size_t i = 0; text[i] && i < CONSOLE_COLUMNS; i++)
 		*s->at++ = text[i] >= ' ' && text[i] < 127 ? text[i] : '?';
 	*s->at++ = '\n';
@@ -105,7 +107,7 @@ static void put_disk(struct screen *s, const struct console_disk *d)
 	num_bytes_text(d->done_bytes, done, sizeof(done));
 	num_bytes_text(d->total_bytes, total, sizeof(total));
 	if (d->total_bytes == 0) {
-		put_line(s, " %-9.9s [%s]", d->name, bar);
+		put_line(s, " %-8.8s [%s]", d->name, bar);
 		return;
 	}
 	snprintf(size, sizeof(size), "%s/%s", done, total);
@@ -116,7 +118,7 @@ static void put_disk(struct screen *s, const struct console_disk *d)
 			snprintf(tail, sizeof(tail), "%s left",
 				 con_time_text(d->eta_s, left, sizeof(left)));
 	}
-	put_line(s, " %-9.9s [%s] %3u%% %-19s %s%s%s", d->name, bar, percent, size, rate,
+	put_line(s, " %-8.8s [%s] %3u%% %-17s %s%s%s", d->name, bar, percent, size, rate,
 		 *tail ? " " : "", tail);
 }
 
