@@ -17,6 +17,25 @@ static const struct advice {
 	const char *text;
 } table[] = {
 	{"ACTIVATION_BAD", "Copy the activation code again, whole, as the receiver printed it."},
+	{"COW_FULL", "Boot the image on a machine with more memory, or shut the source down "
+		     "cleanly first, so that there is less to replay."},
+	{"FS_DAMAGED",
+	 "Repair the file system on the source (e2fsck, xfs_repair), then try again."},
+	{"FS_REPLAY_FAILED",
+	 "Mount and unmount the file system once on the source, then try again."},
+	{"GUEST_BOOT_FULL",
+	 "Remove an old kernel on the source to make room in /boot, then try again."},
+	{"GUEST_NO_VIRTIO", "Install a kernel with virtio drivers on the source, or remove the one "
+			    "that is named, then try again."},
+	{"INITRAMFS_DAMAGED",
+	 "Make the named initramfs anew on the source (update-initramfs, dracut), then try again."},
+	{"INITRAMFS_FORMAT", "Make the named initramfs anew on the source with gzip or zstd, or "
+			     "remove that kernel, then try again."},
+	{"SOURCE_ASSEMBLED", "Stop the named array, volume or container, then try again."},
+	{"SOURCE_CHANGED",
+	 "The disks are not those of the plan: start again, so that a new plan is made."},
+	{"SOURCE_NOT_READONLY", "Stop here: this controller lets a disk be written that must not "
+				"be. Nothing was written yet."},
 };
 
 const char *cmd_advice(const char *code)
