@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The text form of a map: one entry a line, fields by one space, numbers decimal, and a last line
- * with the XXH3-128 of all bytes before it. Names and paths have spaces, control characters and '%'
- * as %XX; an empty one is "-".
+ * with a checksum: 32 zero bytes to begin with, and for each line before the last the SHA-256 of
+ * the checksum so far and the line with its newline. Names and paths have spaces, control
+ * characters and '%' as %XX; an empty one is "-".
  *
  *   coldlift-map 1
  *   plan DIGEST
@@ -11,12 +12,13 @@
  *   range DISK OFFSET BYTES SOURCE SOURCE-OFFSET
  *   literal DISK OFFSET HEX
  *   zero DISK OFFSET BYTES
- *   end XXH3-128
+ *   end CHECKSUM
  *
  * A file may be larger than the memory that is free, so it is read and written line by line.
  */
 #include "map/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,55 +27,67 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "map/private.h"
 
 #define MAP_SOURCES_MAX 256
 #define NAME_MAX_BYTES	256
-/* A literal line is the longest: its hex, and room for the other fields. */
-#define LINE_MAX_BYTES (2 * MAP_LITERAL_MAX_BYTES + 128)
-#define DIGEST_BYTES   16
+/* Room for a literal's hex, and for a name and a path of nothing but odd characters. */
+#define LINE_MAX_BYTES (2 * MAP_LITERAL_MAX_BYTES + PATH_MAX * 3 + NAME_MAX_BYTES * 3 + 128)
 
-static void digest_hex(XXH3_state_t *state, char hex[2 * DIGEST_BYTES + 1])
+/* The checksum so far, and room to put a line behind it. */
+struct sum {
+	uint8_t bytes[HASH_SHA256_BYTES + LINE_MAX_BYTES];
+};
+
+static void sum_line(struct sum *sum, const char *line, size_t bytes)
 {
-	XXH128_canonical_t canonical;
-
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-	hex_encode(canonical.digest, DIGEST_BYTES, hex);
+	memcpy(sum->bytes + HASH_SHA256_BYTES, line, bytes);
+	hash_sha256(sum->bytes, HASH_SHA256_BYTES + bytes, sum->bytes);
 }
 
 /* ---- writing ---- */
 
 struct out {
 	FILE *file;
-	XXH3_state_t *hash;
+	struct sum sum;
+	char line[LINE_MAX_BYTES];
+	size_t used;
 };
 
 static void put(struct out *out, const char *text)
 {
 	size_t n = strlen(text);
 
-	XXH3_128bits_update(out->hash, text, n);
-	fwrite(text, 1, n, out->file);
+	assert(n < sizeof(out->line) - out->used);
+	memcpy(out->line + out->used, text, n);
+	out->used += n;
 }
 
 static void putf(struct out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static void putf(struct out *out, const char *fmt, ...)
 {
-	char line[LINE_MAX_BYTES];
+	char text[160];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	put(out, line);
+	put(out, text);
+}
+
+static void end_line(struct out *out)
+{
+	put(out, "\n");
+	sum_line(&out->sum, out->line, out->used);
+	fwrite(out->line, 1, out->used, out->file);
+	out->used = 0;
 }
 
 static void put_name(struct out *out, const char *name)
@@ -98,61 +112,57 @@ static void put_entry(struct out *out, unsigned disk, const struct map_entry *e)
 
 	switch (e->kind) {
 	case MAP_SOURCE:
-		putf(out, "range %u %" PRIu64 " %" PRIu64 " %u %" PRIu64 "\n", disk,
-		     e->offset_bytes, e->length_bytes, e->source, e->source_offset_bytes);
+		putf(out, "range %u %" PRIu64 " %" PRIu64 " %u %" PRIu64, disk, e->offset_bytes,
+		     e->length_bytes, e->source, e->source_offset_bytes);
 		break;
 	case MAP_LITERAL:
 		hex_encode(e->literal, e->length_bytes, hex);
 		putf(out, "literal %u %" PRIu64 " ", disk, e->offset_bytes);
 		put(out, hex);
-		put(out, "\n");
 		break;
 	case MAP_ZERO:
-		putf(out, "zero %u %" PRIu64 " %" PRIu64 "\n", disk, e->offset_bytes,
-		     e->length_bytes);
+		putf(out, "zero %u %" PRIu64 " %" PRIu64, disk, e->offset_bytes, e->length_bytes);
 		break;
 	}
+	end_line(out);
 }
 
 static void put_map(struct out *out, const struct map *m)
 {
-	char hex[2 * DIGEST_BYTES + 1];
+	char hex[2 * HASH_SHA256_BYTES + 1];
 
-	put(out, "coldlift-map 1\nplan");
+	put(out, "coldlift-map 1");
+	end_line(out);
+	put(out, "plan");
 	put_name(out, m->plan_digest);
-	put(out, "\n");
+	end_line(out);
 	for (size_t i = 0; i < m->source_count; i++) {
 		putf(out, "source %zu %" PRIu64, i, m->sources[i].size_bytes);
 		put_name(out, m->sources[i].name);
 		put_name(out, m->sources[i].path);
-		put(out, "\n");
+		end_line(out);
 	}
 	for (size_t i = 0; i < m->disk_count; i++) {
 		putf(out, "disk %zu %" PRIu64, i, m->disks[i].size_bytes);
 		put_name(out, m->disks[i].name);
-		put(out, "\n");
+		end_line(out);
 	}
 	for (size_t i = 0; i < m->disk_count; i++)
 		for (size_t k = 0; k < m->disks[i].count; k++)
 			put_entry(out, (unsigned)i, &m->disks[i].entries[k]);
-	digest_hex(out->hash, hex);
+	hex_encode(out->sum.bytes, HASH_SHA256_BYTES, hex);
 	fprintf(out->file, "end %s\n", hex);
-}
-
-static void cleanup_hash(XXH3_state_t **state)
-{
-	XXH3_freeState(*state);
 }
 
 int map_write(const struct map *m, const char *path)
 {
-	CLEANUP(cleanup_hash) XXH3_state_t *hash = XXH3_createState();
+	CLEANUP_FREE struct out *out = calloc(1, sizeof(*out));
 	CLEANUP_FCLOSE FILE *file = NULL;
 	CLEANUP_CLOSE int fd = -1;
 	char fresh[PATH_MAX];
 	int rc = 0;
 
-	if (!hash)
+	if (!out)
 		return fail(ENOMEM, "write map %s", path);
 	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
 		return fail(ENAMETOOLONG, "write map %s", path);
@@ -163,8 +173,8 @@ int map_write(const struct map *m, const char *path)
 	if (!file)
 		return fail(errno, "write map %s", fresh);
 	fd = -1;
-	XXH3_128bits_reset(hash);
-	put_map(&(struct out){.file = file, .hash = hash}, m);
+	out->file = file;
+	put_map(out, m);
 	if (fflush(file) || ferror(file) || fsync(fileno(file)))
 		rc = fail(errno, "write map %s", fresh);
 	else if (rename(fresh, path))
@@ -179,9 +189,9 @@ int map_write(const struct map *m, const char *path)
 struct reader {
 	FILE *file;
 	const char *name;
-	XXH3_state_t *hash;
 	struct map *map;
 	unsigned line_number;
+	struct sum sum;
 	char line[LINE_MAX_BYTES];
 	char *at; /* the next field of the line, or NULL when all are taken */
 };
@@ -192,7 +202,7 @@ static int bad(const struct reader *r, const char *what)
 			 what);
 }
 
-/* The next line without its newline. The last one is not hashed, so hashing is the caller's. */
+/* The next line without its newline. The last one is no part of the checksum. */
 static int next_line(struct reader *r)
 {
 	size_t n;
@@ -204,7 +214,7 @@ static int next_line(struct reader *r)
 	if (n == 0 || r->line[n - 1] != '\n')
 		return bad(r, "the line is cut or too long");
 	if (strncmp(r->line, "end ", 4) != 0)
-		XXH3_128bits_update(r->hash, r->line, n);
+		sum_line(&r->sum, r->line, n);
 	r->line[n - 1] = '\0';
 	r->at = r->line;
 	return 0;
@@ -357,10 +367,10 @@ static int read_head(struct reader *r)
 
 static int read_end(struct reader *r)
 {
-	char hex[2 * DIGEST_BYTES + 1];
+	char hex[2 * HASH_SHA256_BYTES + 1];
 	const char *text = field(r);
 
-	digest_hex(r->hash, hex);
+	hex_encode(r->sum.bytes, HASH_SHA256_BYTES, hex);
 	if (!text || r->at || strcmp(text, hex) != 0)
 		return bad(r, "the checksum is wrong: the map was changed or damaged");
 	if (fgetc(r->file) != EOF)
@@ -394,14 +404,10 @@ static int read_lines(struct reader *r)
 
 static int map_read_file(struct arena *a, FILE *file, const char *name, struct map **out)
 {
-	CLEANUP(cleanup_hash) XXH3_state_t *hash = XXH3_createState();
 	struct reader *r = arena_alloc(a, sizeof(*r));
 	int rc;
 
-	if (!hash)
-		return fail(ENOMEM, "read map %s", name);
-	XXH3_128bits_reset(hash);
-	*r = (struct reader){.file = file, .name = name, .hash = hash, .map = map_new(a, NULL)};
+	*r = (struct reader){.file = file, .name = name, .map = map_new(a, NULL)};
 	rc = read_head(r);
 	if (rc == 0)
 		rc = read_lines(r);

@@ -24,17 +24,25 @@ static void check(const struct map *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
-	CLEANUP_FREE char *text = malloc(size + 64);
+	CLEANUP_FREE char *text = malloc(size + 80);
+	CLEANUP_FREE struct sum *sum = calloc(1, sizeof(*sum));
 	CLEANUP_FCLOSE FILE *file = NULL;
-	XXH128_canonical_t sum;
 	struct map *m = NULL;
-	char hex[33];
+	char hex[65];
 	int n;
 
+	for (size_t at = 0; at < size;) {
+		const uint8_t *newline = memchr(data + at, '\n', size - at);
+		size_t bytes = newline ? (size_t)(newline - data) - at + 1 : size - at;
+
+		if (bytes >= LINE_MAX_BYTES)
+			return 0;
+		sum_line(sum, (const char *)data + at, bytes);
+		at += bytes;
+	}
 	if (size)
 		memcpy(text, data, size);
-	XXH128_canonicalFromHash(&sum, XXH3_128bits(data, size));
-	hex_encode(sum.digest, sizeof(sum.digest), hex);
+	hex_encode(sum->bytes, HASH_SHA256_BYTES, hex);
 	n = sprintf(text + size, "end %s\n", hex);
 	file = fmemopen(text, size + (size_t)n, "r");
 	if (file && map_read_file(a, file, "fuzz", &m) == 0)
