@@ -66,6 +66,15 @@ static bool is_passing(int rc)
 	}
 }
 
+int cmd_status_of(int rc)
+{
+	if (rc >= 0)
+		return CMD_DONE;
+	if (strcmp(err_code(), "PLAN_REFUSED") == 0)
+		return CMD_REFUSED;
+	return is_passing(rc) ? CMD_TRY_AGAIN : CMD_FAILED;
+}
+
 int cmd_report(const char *subcommand, int rc)
 {
 	const char *code = err_code(), *advice = cmd_advice(code);
@@ -75,7 +84,5 @@ int cmd_report(const char *subcommand, int rc)
 	fprintf(stderr, "migrator %s: %s%s%s\n", subcommand, code, *code ? ": " : "", err_reason());
 	if (*advice)
 		fprintf(stderr, "%s\n", advice);
-	if (strcmp(code, "PLAN_REFUSED") == 0)
-		return CMD_REFUSED;
-	return is_passing(rc) ? CMD_TRY_AGAIN : CMD_FAILED;
+	return cmd_status_of(rc);
 }

@@ -22,6 +22,9 @@ int cmd_run(int argc, char **argv);
 /* Say err_reason() on standard error, with its code and advice; the exit status that fits rc. */
 int cmd_report(const char *subcommand, int rc);
 
+/* The exit status that fits rc and the reason that stands. */
+int cmd_status_of(int rc);
+
 /* What the operator can do about a failure's code, or "" for one that is not in the table. */
 const char *cmd_advice(const char *code);
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * migrator run: the whole course, as the live image does it. Knows the order of the phases; asks
+ * nothing. Each phase can be run again: what is done already is found and kept.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+#include "cmd/run.h"
+
+#define RUN_DIR		   "/run/coldlift"
+#define CONTROL_TIMEOUT_MS 30000
+#define TTYS_MAX	   8
+
+static const struct phase {
+	enum console_phase shown;
+	int (*run)(struct run *r);
+} phases[] = {
+	{CONSOLE_PREPARING, run_inventory}, {CONSOLE_PREPARING, run_plan},
+	{CONSOLE_PREPARING, run_prepare},   {CONSOLE_SYNCING, run_copy},
+	{CONSOLE_CLEANING, run_clean},
+};
+
+struct run_args {
+	bool from_cmdline;
+	const char *activation;
+	const char *job;
+	const char *allow;
+	const char *progress;
+	const char *dir;
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to,
+		"usage: migrator run --cmdline\n"
+		"       migrator run --activation CODE [--job FILE] [--allow CODES] [--progress "
+		"TTY]\n"
+		"\n"
+		"Does the whole migration: inventory, plan, prepare, copy, clean.\n"
+		"\n"
+		"  --cmdline          take the keys coldlift.* of the kernel command line\n"
+		"  --activation CODE  as the receiver printed it\n"
+		"  --job FILE         settings (default: the job that the image fetched, if any)\n"
+		"  --allow CODES      go on in spite of these refusals, separated by commas\n"
+		"  --progress TTY     JSON lines for programs go to this terminal\n"
+		"  --dir DIR          where the artefacts are kept (default " RUN_DIR ")\n");
+	return to == stdout ? CMD_DONE : CMD_USAGE;
+}
+
+static int parse(int argc, char **argv, struct run_args *args)
+{
+	static const struct option longs[] = {
+		{"cmdline", no_argument, NULL, 'c'},
+		{"activation", required_argument, NULL, 'a'},
+		{"job", required_argument, NULL, 'j'},
+		{"allow", required_argument, NULL, 'w'},
+		{"progress", required_argument, NULL, 'p'},
+		{"dir", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			args->from_cmdline = true;
+			break;
+		case 'a':
+			args->activation = optarg;
+			break;
+		case 'j':
+			args->job = optarg;
+			break;
+		case 'w':
+			args->allow = optarg;
+			break;
+		case 'p':
+			args->progress = optarg;
+			break;
+		case 'd':
+			args->dir = optarg;
+			break;
+		default:
+			return option;
+		}
+	}
+	return optind == argc && (args->from_cmdline || args->activation) ? 0 : '?';
+}
+
+/* The kernel's words first; options of ours win over them. */
+static int settle_keys(struct run *r, const struct run_args *args)
+{
+	int rc = 0;
+
+	r->cmdline.mode = "migrate";
+	if (args->from_cmdline) {
+		CLEANUP_FREE char *text = NULL;
+
+		rc = io_read_file("/proc/cmdline", 64 * KIB, &text, NULL);
+		if (rc == 0)
+			rc = cmdline_parse(r->arena, text, &r->cmdline);
+		if (rc < 0)
+			return rc;
+	}
+	if (args->activation)
+		r->cmdline.activation = args->activation;
+	if (args->allow)
+		r->cmdline.allow = args->allow;
+	if (args->progress)
+		r->cmdline.progress = args->progress;
+	return 0;
+}
+
+/* The init script hands over the terminals that it found: device paths separated by blanks. */
+static int open_console(struct run *r)
+{
+	const char *list = getenv("COLDLIFT_CONSOLES"), *ttys[TTYS_MAX];
+	char *text = arena_strdup(r->arena, list ? list : ""), *save = NULL;
+	size_t count = 0;
+
+	for (char *tty = strtok_r(text, " \n", &save); tty && count < TTYS_MAX;
+	     tty = strtok_r(NULL, " \n", &save))
+		ttys[count++] = strncmp(tty, "/dev/", 5) == 0 ? tty + 5 : tty;
+	return console_open(ttys, count, r->cmdline.progress, &r->console);
+}
+
+static int read_job(struct run *r, const struct run_args *args)
+{
+	const char *path = args->job ? args->job : arena_printf(r->arena, "%s/job.json", r->dir);
+
+	if (!args->job && access(path, F_OK))
+		return 0;
+	return json_read_file(path, &r->job);
+}
+
+static int reach_receiver(struct run *r)
+{
+	int rc;
+
+	if (!r->cmdline.activation)
+		return fail_code(EINVAL, "ACTIVATION_MISSING", "no activation code was given");
+	rc = wire_activation_parse(r->cmdline.activation, &r->activation);
+	if (rc < 0)
+		return rc;
+	rc = wire_control_open(&r->activation, CONTROL_TIMEOUT_MS, &r->control_link);
+	return rc < 0 ? rc : run_link_start(r);
+}
+
+static int do_phases(struct run *r, const struct run_args *args)
+{
+	int rc = settle_keys(r, args);
+
+	if (rc == 0)
+		rc = open_console(r);
+	if (rc == 0) {
+		run_show_state(r, CONSOLE_RUNNING, CONSOLE_PREPARING);
+		rc = read_job(r, args);
+	}
+	if (rc == 0)
+		rc = reach_receiver(r);
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(phases); i++) {
+		run_show_state(r, CONSOLE_RUNNING, phases[i].shown);
+		rc = phases[i].run(r);
+	}
+	return rc;
+}
+
+static void run_fini(struct run *r)
+{
+	run_link_stop(r);
+	console_close(r->console);
+	wire_control_close(r->control_link);
+	json_decref(r->job);
+	json_decref(r->inventory);
+	json_decref(r->plan_json);
+	json_decref(r->prepare_json);
+	pthread_mutex_destroy(&r->view_lock);
+	arena_free(r->arena);
+}
+
+/* Lines go to a file, as the terminals belong to the screen. */
+static void log_to_file(void *ctx, enum log_level level, const char *line)
+{
+	(void)level;
+	fprintf(ctx, "%s\n", line);
+	fflush(ctx);
+}
+
+static int finish(struct run *r, int rc)
+{
+	int status = cmd_status_of(rc);
+
+	if (rc == 0) {
+		run_show_step(r,
+			      "all is copied and durable on the receiver; the source is as it was");
+		run_show_state(r, CONSOLE_FINISHED, CONSOLE_NO_PHASE);
+	} else if (rc == -ECANCELED) {
+		run_show_step(r, "stopped by order; what arrived is kept");
+		run_show_state(r, CONSOLE_STOPPED, CONSOLE_NO_PHASE);
+	} else if (status == CMD_TRY_AGAIN) {
+		run_show_step(r, "%s", err_reason());
+		run_show_state(r, CONSOLE_WAITING, CONSOLE_NO_PHASE);
+	} else {
+		run_show_error(r, err_code(), err_reason(), cmd_advice(err_code()));
+	}
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_args args = {.dir = RUN_DIR};
+	CLEANUP_FCLOSE FILE *log = NULL;
+	struct run r = {.view_lock = PTHREAD_MUTEX_INITIALIZER};
+	int rc = parse(argc, argv, &args), status;
+
+	if (rc)
+		return usage(rc == 'h' ? stdout : stderr);
+	r.dir = args.dir;
+	r.arena = arena_new();
+	if (!r.arena)
+		return CMD_FAILED;
+	rc = io_mkdir(r.dir, 0755);
+	if (rc == 0) {
+		log = fopen(arena_printf(r.arena, "%s/migrator.log", r.dir), "ae");
+		if (log)
+			log_setup(LOG_LEVEL_INFO, log_to_file, log);
+		rc = do_phases(&r, &args);
+	}
+	status = finish(&r, rc);
+	run_fini(&r);
+	log_setup(LOG_LEVEL_INFO, NULL, NULL);
+	return status;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One migration as `migrator run` does it: the phases in their order, what the screen shows, and
+ * the link to the receiver that reports the state and brings orders back. Private to cmd/.
+ */
+#ifndef CMD_RUN_H
+#define CMD_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cmd/cmdline.h"
+#include "console/console.h"
+#include "copy/copy.h"
+#include "plan/plan.h"
+#include "wire/wire.h"
+
+struct run {
+	struct arena *arena;
+	const char *dir; /* where artefacts are kept: /run/coldlift */
+	struct cmdline cmdline;
+	struct wire_activation activation;
+	struct wire_control *control_link; /* of the main thread */
+
+	json_t *job; /* NULL: all defaults */
+	json_t *inventory;
+	json_t *plan_json;
+	struct plan *plan;
+	struct map *map;
+	json_t *prepare_json;
+	uint8_t run_id[WIRE_RUN_ID_BYTES];
+
+	struct console *console;
+	pthread_mutex_t view_lock; /* guards view: the main thread writes, the link reads */
+	struct console_view view;
+
+	struct copy_control orders; /* from the receiver's operator to the copy */
+	pthread_t link_thread;
+	bool link_running;
+	atomic_bool link_stop;
+};
+
+/* ---- the view (run_view.c); each shows the change at once ---- */
+
+void run_show_state(struct run *r, enum console_state state, enum console_phase phase);
+void run_show_step(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A failure (rc negative) with the thread's reason, its code and its advice. */
+void run_show_error(struct run *r, const char *code, const char *reason, const char *advice);
+void run_show_machine(struct run *r);
+void run_show_plan(struct run *r);
+void run_show_copy(struct run *r, const struct copy_status *status);
+
+/* ---- the link (run_link.c): a thread that posts the state and takes orders ---- */
+
+int run_link_start(struct run *r);
+/* Post the last state and end. Safe when it was not started. */
+void run_link_stop(struct run *r);
+
+/* Write an artefact into the directory and put a copy to the receiver. */
+int run_keep(struct run *r, const char *name, const json_t *artefact);
+
+/* ---- the phases (run_phases.c), each 0 or -errno with a reason ---- */
+
+int run_inventory(struct run *r);
+int run_plan(struct run *r);
+int run_prepare(struct run *r);
+int run_copy(struct run *r);
+int run_clean(struct run *r);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The link to the receiver's control service. The source dials; what its operator orders (pause,
+ * another rate, cancel) comes back in the answers to the states that we post. A receiver that
+ * cannot be reached is no failure here: the copy has its own patience.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cmd/run.h"
+
+#define LINK_INTERVAL_MS 1000
+#define LINK_TIMEOUT_MS	 10000
+
+static json_t *state_json(struct run *r)
+{
+	json_t *disks = json_array(), *state;
+	char now[CLOCK_TEXT_BYTES];
+	LOCK_SCOPE(&r->view_lock);
+	const struct console_view *v = &r->view;
+
+	for (size_t i = 0; i < v->disk_count; i++)
+		json_array_append_new(disks,
+				      json_pack("{s:s, s:o, s:o}", "name", v->disks[i].name,
+						"done_bytes", json_u64(v->disks[i].done_bytes),
+						"total_bytes", json_u64(v->disks[i].total_bytes)));
+	state = json_pack("{s:s, s:s, s:o}", "time", clock_text(now), "state",
+			  console_state_name(v->state), "disks", disks);
+	if (!state)
+		return NULL;
+	if (v->state == CONSOLE_RUNNING)
+		json_object_set_new(state, "phase", json_str(console_phase_name(v->phase)));
+	if (*v->machine)
+		json_object_set_new(state, "machine", json_string(v->machine));
+	if (*v->system)
+		json_object_set_new(state, "system", json_string(v->system));
+	if (*v->step)
+		json_object_set_new(state, "message", json_string(v->step));
+	if (v->state == CONSOLE_IN_ERROR) {
+		json_object_set_new(state, "code", json_str(v->code));
+		json_object_set_new(state, "reason", json_string(v->reason));
+		json_object_set_new(state, "advice", json_string(v->advice));
+	}
+	return state;
+}
+
+static void take_orders(struct run *r, const json_t *reply)
+{
+	const json_t *paused = json_object_get(reply, "paused");
+	const json_t *rate = json_object_get(reply, "rate_mbit");
+
+	if (json_is_boolean(paused) &&
+	    atomic_exchange(&r->orders.paused, json_is_true(paused)) != json_is_true(paused))
+		log_info("the receiver's operator orders: %s",
+			 json_is_true(paused) ? "pause" : "go on");
+	if (json_is_integer(rate) && json_integer_value(rate) >= 0 &&
+	    atomic_exchange(&r->orders.rate_mbit, (uint64_t)json_integer_value(rate)) !=
+		    (uint64_t)json_integer_value(rate))
+		log_info("the receiver's operator orders: %lld Mbit/s",
+			 (long long)json_integer_value(rate));
+	if (json_is_true(json_object_get(reply, "cancelled")) &&
+	    !atomic_exchange(&r->orders.cancelled, true))
+		log_info("the receiver's operator orders: cancel");
+}
+
+static void post_state(struct run *r, struct wire_control *link)
+{
+	CLEANUP_JSON json_t *state = state_json(r);
+	CLEANUP_JSON json_t *reply = NULL;
+
+	if (!state)
+		return;
+	if (wire_control_post(link, "/v1/state", state, NULL, &reply) < 0)
+		log_debug("state not posted: %s", err_reason());
+	else
+		take_orders(r, reply);
+}
+
+static void *link_main(void *arg)
+{
+	struct run *r = arg;
+	struct wire_control *link = NULL;
+	bool stopping = false;
+
+	if (wire_control_open(&r->activation, LINK_TIMEOUT_MS, &link) < 0) {
+		log_warn("no link to the receiver: %s", err_reason());
+		return NULL;
+	}
+	while (!stopping) {
+		/* Read before posting, so that the last state is posted once more at the end. */
+		stopping = atomic_load(&r->link_stop);
+		post_state(r, link);
+		for (unsigned i = 0; i < 10 && !stopping && !atomic_load(&r->link_stop); i++)
+			nanosleep(&(struct timespec){.tv_nsec = LINK_INTERVAL_MS * 100000L}, NULL);
+	}
+	wire_control_close(link);
+	return NULL;
+}
+
+int run_link_start(struct run *r)
+{
+	int rc = pthread_create(&r->link_thread, NULL, link_main, r);
+
+	if (rc)
+		return fail(rc, "start the link to the receiver");
+	r->link_running = true;
+	return 0;
+}
+
+void run_link_stop(struct run *r)
+{
+	if (!r->link_running)
+		return;
+	atomic_store(&r->link_stop, true);
+	pthread_join(r->link_thread, NULL);
+	r->link_running = false;
+}
+
+int run_keep(struct run *r, const char *name, const json_t *artefact)
+{
+	CLEANUP_FREE char *text = json_text(artefact);
+	char path[256], url[128];
+	int rc;
+
+	if (!text)
+		return fail(ENOMEM, "keep %s", name);
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	snprintf(url, sizeof(url), "/v1/artefact/%s", name);
+	rc = json_write_file(path, artefact);
+	if (rc < 0)
+		return rc;
+	rc = wire_control_put(r->control_link, url, text, strlen(text), "application/json", NULL,
+			      NULL);
+	return rc < 0 ? fail_in(rc, "hand %s to the receiver", name) : 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The phases of a run, each from its files to its file; see run.h. cmd_run.c knows their order. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cmd/run.h"
+#include "inventory/inventory.h"
+#include "prepare/prepare.h"
+
+#define COPY_PATIENCE_MS (15 * 60 * 1000u)
+
+static const char *path_in(struct run *r, const char *name)
+{
+	return arena_printf(r->arena, "%s/%s", r->dir, name);
+}
+
+static void show_prepare_step(void *ctx, const char *what, const char *object)
+{
+	run_show_step(ctx, "%s %s", what, object);
+}
+
+static struct prepare_options prepare_options(struct run *r)
+{
+	return (struct prepare_options){
+		.allow = r->cmdline.allow, .step = show_prepare_step, .ctx = r};
+}
+
+/* The guest is looked at in views of the disks, which a draft of the plan lays out. */
+static int look_into_guest(struct run *r)
+{
+	struct prepare_options options = prepare_options(r);
+	CLEANUP_JSON json_t *draft_json = NULL;
+	const char *root_device = NULL;
+	json_t *guest = NULL;
+	struct plan *draft;
+	int rc = plan_draft(r->inventory, &draft_json);
+
+	if (rc == 0)
+		rc = plan_read(r->arena, draft_json, &draft);
+	if (rc == 0)
+		rc = prepare_look(draft, r->inventory, &options, r->arena, &root_device, &guest);
+	if (rc == 0 && guest)
+		rc = inventory_set_guest(r->inventory, root_device, guest);
+	return rc;
+}
+
+int run_inventory(struct run *r)
+{
+	const struct inventory_options options = {.sample = true};
+	int rc;
+
+	run_show_step(r, "making every disk read-only");
+	rc = prepare_quiesce();
+	if (rc < 0)
+		return rc;
+	run_show_step(r, "looking at the machine and its disks");
+	rc = inventory_make(&options, &r->inventory);
+	if (rc < 0)
+		return fail_in(rc, "inventory");
+	run_show_machine(r);
+	rc = look_into_guest(r);
+	if (rc < 0)
+		return rc;
+	run_show_machine(r);
+	return run_keep(r, "inventory.json", r->inventory);
+}
+
+/* All refusals at once: each in the log, the first on the screen with how many more there are. */
+static int explain_refusals(struct run *r, int rc)
+{
+	const json_t *list = json_object_get(r->plan_json, "refusals"), *one;
+	size_t i;
+
+	json_array_foreach (list, i, one) {
+		log_error("refused: %s %s: %s %s", json_string_value(json_object_get(one, "code")),
+			  json_string_value(json_object_get(one, "object")),
+			  json_string_value(json_object_get(one, "what")),
+			  json_string_value(json_object_get(one, "advice")));
+	}
+	return rc;
+}
+
+int run_plan(struct run *r)
+{
+	CLEANUP_JSON json_t *target = NULL;
+	int rc;
+
+	run_show_step(r, "asking the receiver what it can take");
+	rc = wire_control_get(r->control_link, "/v1/target", NULL, &target);
+	if (rc < 0)
+		return rc;
+	run_show_step(r, "making the plan");
+	rc = plan_make(r->inventory, r->job, target, r->cmdline.allow, &r->plan_json);
+	if (rc < 0)
+		return explain_refusals(r, rc);
+	rc = plan_read(r->arena, r->plan_json, &r->plan);
+	if (rc < 0)
+		return fail_in(rc, "plan");
+	run_show_plan(r);
+	return run_keep(r, "plan.json", r->plan_json);
+}
+
+/*
+ * Views of this boot that were made for the same plan, with their map: a migrator that was
+ * restarted goes on with them, and what is durable need not even be read again.
+ */
+static bool take_up_views(struct run *r)
+{
+	CLEANUP_JSON json_t *report = NULL;
+	const char *digest = NULL;
+
+	if (access(path_in(r, "prepare.json"), F_OK) || r->plan->disk_count == 0 ||
+	    access(arena_printf(r->arena, "/dev/mapper/view-%s", r->plan->disks[0].source), F_OK))
+		return false;
+	if (json_read_file(path_in(r, "prepare.json"), &report) < 0 ||
+	    json_get_string(report, "plan_digest", &digest) < 0 ||
+	    strcmp(digest, r->plan->digest) != 0 || prepare_check() < 0 ||
+	    map_read(r->arena, path_in(r, "copy.map"), &r->map) < 0)
+		return false;
+	r->prepare_json = steal_ptr(&report);
+	run_show_step(r, "going on with the views that stand");
+	return true;
+}
+
+int run_prepare(struct run *r)
+{
+	struct prepare_options options = prepare_options(r);
+	int rc;
+
+	if (take_up_views(r))
+		return 0;
+	/* An old report must not outlive the views that it speaks of. */
+	unlink(path_in(r, "prepare.json"));
+	rc = prepare_make(r->plan, &options, r->arena, &r->map, &r->prepare_json);
+	if (rc == 0)
+		rc = map_write(r->map, path_in(r, "copy.map"));
+	return rc == 0 ? run_keep(r, "prepare.json", r->prepare_json) : rc;
+}
+
+/* Same plan and same views: what the receiver holds of this run is what would be read again. */
+static int make_run_id(struct run *r)
+{
+	const char *view_id;
+	char text[160];
+	int rc = json_get_string(r->prepare_json, "view_id", &view_id);
+
+	if (rc < 0)
+		return fail_in(rc, "prepare.json");
+	snprintf(text, sizeof(text), "%s %s", r->plan->digest, view_id);
+	wire_sha256(text, strlen(text), r->run_id);
+	return 0;
+}
+
+static void show_copy(void *ctx, const struct copy_status *status)
+{
+	run_show_copy(ctx, status);
+}
+
+int run_copy(struct run *r)
+{
+	struct copy_target targets[MAP_DISKS_MAX];
+	struct copy_options options = {.map = r->map,
+				       .targets = targets,
+				       .compression = r->plan->copy.compression,
+				       .adaptive = r->plan->copy.adaptive,
+				       .connections = r->plan->copy.connections,
+				       .patience_ms = COPY_PATIENCE_MS,
+				       .control = &r->orders,
+				       .status = show_copy,
+				       .status_ctx = r};
+	struct copy_result result = {0};
+	int rc = make_run_id(r);
+
+	if (rc < 0)
+		return rc;
+	memcpy(options.run_id, r->run_id, sizeof(options.run_id));
+	for (size_t i = 0; i < r->map->disk_count; i++) {
+		char *name = arena_alloc(r->arena, WIRE_EXPORT_MAX);
+
+		wire_export_name(r->activation.token, r->map->disks[i].index, name);
+		targets[i] = (struct copy_target){.host = r->activation.host,
+						  .port = r->activation.data_port,
+						  .export_name = name,
+						  .pin = r->activation.pin};
+	}
+	run_show_step(r, "copying");
+	rc = copy_run(&options, &result);
+	/* Views that ran out of memory show garbage: that is the reason behind whatever else
+	 * failed. */
+	if (prepare_check() == -ENOSPC)
+		rc = -ENOSPC;
+	copy_result_fini(&result);
+	return rc;
+}
+
+int run_clean(struct run *r)
+{
+	run_show_step(r, "removing the views");
+	return prepare_teardown(NULL);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the screen shows of a run; see run.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "cmd/run.h"
+
+static void show(struct run *r)
+{
+	if (r->console)
+		console_update(r->console, &r->view);
+}
+
+void run_show_state(struct run *r, enum console_state state, enum console_phase phase)
+{
+	LOCK_SCOPE(&r->view_lock);
+	r->view.state = state;
+	r->view.phase = phase;
+	log_info("state %s %s", console_state_name(state), console_phase_name(phase));
+	show(r);
+}
+
+void run_show_step(struct run *r, const char *fmt, ...)
+{
+	va_list ap;
+	LOCK_SCOPE(&r->view_lock);
+
+	va_start(ap, fmt);
+	vsnprintf(r->view.step, sizeof(r->view.step), fmt, ap);
+	va_end(ap);
+	log_info("%s", r->view.step);
+	show(r);
+}
+
+void run_show_error(struct run *r, const char *code, const char *reason, const char *advice)
+{
+	LOCK_SCOPE(&r->view_lock);
+	r->view.state = CONSOLE_IN_ERROR;
+	snprintf(r->view.code, sizeof(r->view.code), "%s", code);
+	snprintf(r->view.reason, sizeof(r->view.reason), "%s", reason);
+	snprintf(r->view.advice, sizeof(r->view.advice), "%s", advice);
+	log_error("%s: %s", code, reason);
+	show(r);
+}
+
+static const char *text_of(const json_t *object, const char *key, const char *fallback)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text && *text ? text : fallback;
+}
+
+void run_show_machine(struct run *r)
+{
+	const json_t *machine = json_object_get(r->inventory, "machine");
+	const json_t *guest = json_object_get(r->inventory, "guest");
+	const json_t *cpu = json_object_get(machine, "cpu");
+	char memory[24];
+	LOCK_SCOPE(&r->view_lock);
+
+	num_bytes_text((uint64_t)json_integer_value(json_object_get(machine, "memory_bytes")),
+		       memory, sizeof(memory));
+	snprintf(r->view.machine, sizeof(r->view.machine), "%s %s, %lld processors, %s, %s",
+		 text_of(machine, "vendor", ""), text_of(machine, "product", "machine"),
+		 (long long)json_integer_value(json_object_get(cpu, "threads")), memory,
+		 strcmp(text_of(machine, "firmware", ""), "uefi") == 0 ? "UEFI" : "BIOS");
+	snprintf(r->view.system, sizeof(r->view.system), "%s",
+		 text_of(json_object_get(guest, "os"), "pretty_name", "not found on these disks"));
+	snprintf(r->view.target, sizeof(r->view.target), "receiver %s, ports %u and %u",
+		 r->activation.host, r->activation.control_port, r->activation.data_port);
+	show(r);
+}
+
+void run_show_plan(struct run *r)
+{
+	const struct plan *p = r->plan;
+	size_t used = 0;
+	LOCK_SCOPE(&r->view_lock);
+
+	used = (size_t)snprintf(r->view.job, sizeof(r->view.job), "keep the layout:");
+	r->view.disk_count = 0;
+	for (size_t i = 0; i < p->disk_count && i < CONSOLE_DISKS_MAX; i++) {
+		char size[24];
+
+		num_bytes_text(p->disks[i].target_bytes, size, sizeof(size));
+		if (used < sizeof(r->view.job))
+			used += (size_t)snprintf(r->view.job + used, sizeof(r->view.job) - used,
+						 "%s %s to disk%u (%s)", i ? "," : "",
+						 p->disks[i].source, p->disks[i].index, size);
+		snprintf(r->view.disks[i].name, sizeof(r->view.disks[i].name), "%s",
+			 p->disks[i].source);
+		r->view.disk_count = i + 1;
+	}
+	show(r);
+}
+
+void run_show_copy(struct run *r, const struct copy_status *status)
+{
+	LOCK_SCOPE(&r->view_lock);
+	for (size_t i = 0; i < status->disk_count && i < CONSOLE_DISKS_MAX; i++) {
+		r->view.disks[i].done_bytes = status->disks[i].done_bytes;
+		r->view.disks[i].total_bytes = status->disks[i].total_bytes;
+	}
+	if (status->reconnecting) {
+		r->view.state = CONSOLE_WAITING;
+		snprintf(r->view.step, sizeof(r->view.step), "%s", status->message);
+	} else {
+		r->view.state = CONSOLE_RUNNING;
+		snprintf(r->view.step, sizeof(r->view.step), "%s", status->message);
+	}
+	show(r);
+}
