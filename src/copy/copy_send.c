@@ -200,6 +200,7 @@ static int submit_item(struct sender *s, struct item *item)
 		break;
 	case ITEM_KEEP:
 		request.command = NBD_CMD_KEEP;
+		request.length_bytes = (uint32_t)item->count; /* KEEP counts chunks */
 		break;
 	}
 	return submit(s, item, &request);
