@@ -19,7 +19,7 @@
 #define OID_BASIC      "\x55\x1d\x13"
 #define OID_KEY_USAGE  "\x55\x1d\x0f"
 #define OID_EXT_USAGE  "\x55\x1d\x25"
-#define SERVER_AUTH    "\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01"
+#define SERVER_AUTH    "\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01"
 #define CA_TRUE	       "\x30\x03\x01\x01\xff"
 #define SIGN_AND_CERTS "\x03\x02\x02\x84" /* digitalSignature, keyCertSign */
 #define TRUE_ELEMENT   "\x01\x01\xff"

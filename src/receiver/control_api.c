@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control service's paths. docs/protocol.md lists them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "receiver/server.h"
+
+#define ARTEFACT_MAX_BYTES (16u << 20)
+#define STATE_MAX_BYTES	   (256u << 10)
+#define LOG_MAX_BYTES	   (8u << 20)
+#define ARTEFACT_PREFIX	   "/v1/artefact/"
+
+#ifndef COLDLIFT_VERSION
+#define COLDLIFT_VERSION "1"
+#endif
+
+static const char *const artefacts[] = {
+	"inventory.json", "job.json",	 "plan.json",	  "prepare.json",
+	"map.txt",	  "verify.json", "handover.json", "copy-state.json",
+};
+
+static const char *artefact_name(const char *path)
+{
+	if (strncmp(path, ARTEFACT_PREFIX, strlen(ARTEFACT_PREFIX)) != 0)
+		return NULL;
+	path += strlen(ARTEFACT_PREFIX);
+	for (size_t i = 0; i < ARRAY_SIZE(artefacts); i++)
+		if (strcmp(path, artefacts[i]) == 0)
+			return artefacts[i];
+	return NULL;
+}
+
+size_t control_body_max(const char *method, const char *path)
+{
+	if (strcmp(method, "PUT") == 0 && artefact_name(path))
+		return ARTEFACT_MAX_BYTES;
+	if (strcmp(method, "PUT") == 0 && strcmp(path, "/v1/log") == 0)
+		return LOG_MAX_BYTES;
+	if (strcmp(method, "POST") == 0)
+		return STATE_MAX_BYTES;
+	return 0;
+}
+
+json_t *control_disks(struct control *c)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < DISKS_MAX; i++) {
+		struct store *s = disks_get(c->receiver->disks, i);
+		struct store_figures f;
+		char run[2 * WIRE_RUN_ID_BYTES + 1];
+
+		if (!s)
+			continue;
+		store_figures(s, &f);
+		hex_encode(f.run_id, sizeof(f.run_id), run);
+		json_array_append_new(
+			list,
+			json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "index", (int)i,
+				  "size_bytes", json_u64(store_size_bytes(s)), "chunks",
+				  json_u64(f.durable.chunks), "durable_chunks",
+				  json_u64(f.durable.durable_chunks), "known_chunks",
+				  json_u64(f.durable.known_chunks), "pending_chunks",
+				  json_u64(f.durable.pending_chunks), "written_bytes",
+				  json_u64(f.written_bytes), "run_id", run, "failed", f.failed));
+	}
+	return list;
+}
+
+static json_t *orders(const struct control *c)
+{
+	return json_pack("{s:b, s:b, s:o}", "pause", c->pause, "cancel", c->cancel, "rate_mbit",
+			 c->rate_mbit < 0 ? json_null() : json_integer(c->rate_mbit));
+}
+
+static void get_target(struct control *c, struct control_reply *out)
+{
+	bool files = disks_are_files(c->receiver->disks);
+
+	control_json(out, 200,
+		     json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:o}", "version", COLDLIFT_VERSION,
+			       "kind", files ? "files" : "devices", "free_bytes",
+			       files ? json_u64(disks_free_bytes(c->receiver->disks)) : json_null(),
+			       "max_disks", DISKS_MAX, "chunk_bytes", (int)WIRE_CHUNK_BYTES,
+			       "digest", "xxh3-128", "disks", control_disks(c)));
+}
+
+/* A failure of ours in the shape of the service. */
+static void reply_failure(struct control_reply *out, int rc)
+{
+	static const struct {
+		const char *code;
+		unsigned status;
+		const char *advice;
+	} known[] = {
+		{"PLAN_BAD", 400, "make the plan with this version's migrator"},
+		{"TARGET_TOO_SMALL", 409, "give the receiver larger disks"},
+		{"TARGET_SIZE_DIFFERS", 409, "use another receiver for another machine"},
+		{"TARGET_IN_USE", 409, "stop what uses the target"},
+		{"JOURNAL_FOREIGN", 409, "see the receiver's log"},
+		{"JOURNAL_DAMAGED", 409, "see the receiver's log"},
+		{"JOURNAL_CONTRADICTS", 409, "see the receiver's log"},
+	};
+	char *reason = strdup(err_reason());
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(err_code(), known[i].code) == 0) {
+			control_error(out, known[i].status, known[i].code, reason, known[i].advice);
+			free(reason);
+			return;
+		}
+	if (rc == -ENOSPC)
+		control_error(out, 507, "TARGET_FULL", reason, "make room on the receiver");
+	else
+		control_error(out, 500, "RECEIVER_FAILED", reason, "look at the receiver's log");
+	free(reason);
+}
+
+static void put_artefact(struct control *c, const struct control_request *q, const char *name,
+			 struct control_reply *out)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	char path[4096];
+	int rc = 0;
+
+	if (strstr(name, ".json")) {
+		rc = json_parse(q->body, q->bytes, name, &json);
+		if (rc < 0) {
+			control_error(out, 400, "BODY_NOT_JSON", err_reason(), "send JSON");
+			return;
+		}
+	}
+	if (strcmp(name, "plan.json") == 0)
+		rc = disks_apply_plan(c->receiver->disks, json);
+	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
+	if (rc == 0)
+		rc = io_replace_file(path, q->body, q->bytes, 0600);
+	if (rc < 0)
+		reply_failure(out, rc);
+	else
+		control_json(out, 200,
+			     json_pack("{s:s, s:o}", "name", name, "bytes", json_u64(q->bytes)));
+}
+
+static void get_artefact(struct control *c, const char *name, struct control_reply *out)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
+	if (access(path, F_OK) < 0) {
+		control_error(out, 404, "ARTEFACT_MISSING", "this artefact has not arrived yet",
+			      "put it first");
+		return;
+	}
+	out->status = 200;
+	out->content_type = strstr(name, ".json") ? "application/json" : "text/plain";
+	if (io_read_file(path, ARTEFACT_MAX_BYTES, &out->body, &out->bytes) < 0)
+		reply_failure(out, -EIO);
+}
+
+static void post_state(struct control *c, const struct control_request *q,
+		       struct control_reply *out)
+{
+	json_t *json = NULL;
+
+	if (json_parse(q->body, q->bytes, "state", &json) < 0 || !json_is_object(json)) {
+		json_decref(json);
+		control_error(out, 400, "BODY_NOT_JSON", "the state is no JSON object", "send one");
+		return;
+	}
+	LOCK_SCOPE(&c->lock);
+	json_decref(c->source_state);
+	c->source_state = json;
+	c->source_state_ms = clock_ms();
+	control_json(out, 200, json_pack("{s:o}", "commands", orders(c)));
+}
+
+static void get_state(struct control *c, struct control_reply *out)
+{
+	json_t *disks = control_disks(c);
+	LOCK_SCOPE(&c->lock);
+
+	control_json(
+		out, 200,
+		json_pack("{s:o, s:o, s:o, s:o}", "source",
+			  c->source_state ? json_incref(c->source_state) : json_null(),
+			  "source_age_ms",
+			  c->source_state ? json_u64(clock_ms() - c->source_state_ms) : json_null(),
+			  "commands", orders(c), "disks", disks));
+}
+
+/* {"pause": bool, "cancel": bool, "rate_mbit": number or null}; what is missing stays as it is. */
+static void post_command(struct control *c, const struct control_request *q,
+			 struct control_reply *out)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	const json_t *rate;
+	bool pause, cancel;
+	uint64_t mbit = 0;
+	int rc = json_parse(q->body, q->bytes, "command", &json);
+	LOCK_SCOPE(&c->lock);
+
+	if (rc == 0)
+		rc = json_get_bool_or(json, "pause", c->pause, &pause);
+	if (rc == 0)
+		rc = json_get_bool_or(json, "cancel", c->cancel, &cancel);
+	if (rc == 0)
+		rc = json_get_u64_or(json, "rate_mbit", 0, &mbit);
+	if (rc < 0 || mbit > 10000000) {
+		control_error(out, 400, "COMMAND_BAD", err_reason(),
+			      "send {\"pause\": bool, \"cancel\": bool, \"rate_mbit\": number}");
+		return;
+	}
+	c->pause = pause;
+	c->cancel = cancel;
+	rate = json_object_get(json, "rate_mbit");
+	if (rate)
+		c->rate_mbit = json_is_null(rate) ? -1 : (int64_t)mbit;
+	control_json(out, 200, json_pack("{s:o}", "commands", orders(c)));
+}
+
+static void put_log(struct control *c, const struct control_request *q, struct control_reply *out)
+{
+	char path[4096];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/source.log", c->dir);
+	rc = io_replace_file(path, q->body, q->bytes, 0600);
+	if (rc < 0)
+		reply_failure(out, rc);
+	else
+		control_json(out, 200, json_pack("{s:o}", "bytes", json_u64(q->bytes)));
+}
+
+struct route {
+	const char *method, *path;
+	void (*answer)(struct control *, struct control_reply *);
+	void (*answer_body)(struct control *, const struct control_request *,
+			    struct control_reply *);
+};
+
+static const struct route routes[] = {
+	{"GET", "/v1/target", get_target, NULL}, {"GET", "/v1/state", get_state, NULL},
+	{"POST", "/v1/state", NULL, post_state}, {"POST", "/v1/command", NULL, post_command},
+	{"PUT", "/v1/log", NULL, put_log},	 {"GET", "/metrics", control_metrics, NULL},
+	{"GET", "/", control_page, NULL},
+};
+
+void control_answer(struct control *c, const struct control_request *q, struct control_reply *out)
+{
+	const char *name = artefact_name(q->path);
+
+	err_clear();
+	if (name && strcmp(q->method, "PUT") == 0) {
+		put_artefact(c, q, name, out);
+		return;
+	}
+	if (name && strcmp(q->method, "GET") == 0) {
+		get_artefact(c, name, out);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (strcmp(q->method, routes[i].method) != 0 ||
+		    strcmp(q->path, routes[i].path) != 0)
+			continue;
+		if (routes[i].answer)
+			routes[i].answer(c, out);
+		else
+			routes[i].answer_body(c, q, out);
+		return;
+	}
+	control_error(out, 404, "PATH_UNKNOWN", "there is nothing at this path and method",
+		      "see docs/protocol.md");
+}

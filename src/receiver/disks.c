@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The receiver's disks. */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "receiver/disks.h"
+
+struct disks {
+	char state_dir[4000];
+	char files_dir[4000]; /* "" for devices */
+	uint64_t commit_ms;
+	pthread_mutex_t lock;
+	struct store *stores[DISKS_MAX];
+};
+
+static int open_one(struct disks *d, unsigned index, const char *path, uint64_t size_bytes)
+{
+	char journal[4096];
+	struct store_options o = {.disk = index,
+				  .path = path,
+				  .is_device = d->files_dir[0] == '\0',
+				  .size_bytes = size_bytes,
+				  .journal_path = journal,
+				  .commit_ms = d->commit_ms};
+
+	snprintf(journal, sizeof(journal), "%s/disk%u.journal", d->state_dir, index);
+	return store_open(&o, &d->stores[index]);
+}
+
+static int open_file(struct disks *d, unsigned index, uint64_t size_bytes)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/disk%u.raw", d->files_dir, index);
+	return open_one(d, index, path, size_bytes);
+}
+
+/* Files of an earlier life, so that reports are right before the plan comes again. */
+static int open_known_files(struct disks *d)
+{
+	for (unsigned i = 0; i < DISKS_MAX; i++) {
+		char path[4096];
+		int rc;
+
+		snprintf(path, sizeof(path), "%s/disk%u.journal", d->state_dir, i);
+		if (access(path, F_OK) < 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/disk%u.raw", d->files_dir, i);
+		if (access(path, F_OK) < 0)
+			return fail_code(ENOENT, "JOURNAL_FOREIGN",
+					 "%s is gone, but its journal is there; give it back, or "
+					 "remove the journal to begin anew",
+					 path);
+		rc = open_file(d, i, 0);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int disks_open(const struct disks_options *o, struct disks **out)
+{
+	struct disks *d = calloc(1, sizeof(*d));
+	int rc = 0;
+
+	if (!d)
+		return fail(ENOMEM, "memory for the disks");
+	pthread_mutex_init(&d->lock, NULL);
+	snprintf(d->state_dir, sizeof(d->state_dir), "%s", o->state_dir);
+	snprintf(d->files_dir, sizeof(d->files_dir), "%s", o->files_dir ? o->files_dir : "");
+	d->commit_ms = o->commit_ms;
+	if (o->files_dir)
+		rc = open_known_files(d);
+	else if (o->device_count == 0 || o->device_count > DISKS_MAX)
+		rc = fail(EINVAL, "1 to %d devices", DISKS_MAX);
+	for (unsigned i = 0; rc == 0 && i < o->device_count && !o->files_dir; i++)
+		rc = open_one(d, i, o->devices[i], 0);
+	if (rc < 0) {
+		disks_close(d);
+		return rc;
+	}
+	*out = d;
+	return 0;
+}
+
+void disks_close(struct disks *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < DISKS_MAX; i++)
+		store_close(d->stores[i]);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+static int plan_bad(const char *why)
+{
+	return fail_code(EINVAL, "PLAN_BAD", "the plan cannot be used: %s", why);
+}
+
+/* The sizes that a plan wants, by index; 0 where it wants no disk. */
+static int read_sizes(const json_t *plan, uint64_t sizes[DISKS_MAX])
+{
+	json_t *list = NULL;
+	int rc = json_get_array(plan, "disks", &list);
+
+	memset(sizes, 0, DISKS_MAX * sizeof(*sizes));
+	for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+		const json_t *disk = json_array_get(list, i);
+		uint64_t index, bytes;
+
+		rc = json_get_u64(disk, "index", &index);
+		if (rc == 0)
+			rc = json_get_u64(disk, "target_bytes", &bytes);
+		if (rc < 0)
+			break;
+		if (index >= DISKS_MAX || sizes[index] != 0)
+			return plan_bad("its disks are numbered beyond the limit, or twice");
+		if (bytes == 0 || bytes > DISK_MAX_BYTES || bytes % 512 != 0)
+			return plan_bad("a target size is zero, too large, or no multiple of 512");
+		sizes[index] = bytes;
+	}
+	return rc < 0 ? plan_bad(err_reason()) : 0;
+}
+
+static int check_size(const struct disks *d, unsigned i, uint64_t wanted)
+{
+	uint64_t have = d->stores[i] ? store_size_bytes(d->stores[i]) : 0;
+
+	if (wanted == 0)
+		return 0;
+	if (!d->files_dir[0] && have < wanted)
+		return fail_code(ENOSPC, "TARGET_TOO_SMALL",
+				 "disk%u needs %" PRIu64 " bytes and has %" PRIu64
+				 "; give the receiver a larger device",
+				 i, wanted, have);
+	if (d->files_dir[0] && have != 0 && have != wanted)
+		return fail_code(EEXIST, "TARGET_SIZE_DIFFERS",
+				 "disk%u is there with %" PRIu64
+				 " bytes, and the plan wants %" PRIu64
+				 "; use another receiver, or remove the file and its journal",
+				 i, have, wanted);
+	return 0;
+}
+
+int disks_apply_plan(struct disks *d, const json_t *plan)
+{
+	uint64_t sizes[DISKS_MAX];
+	int rc = read_sizes(plan, sizes);
+	LOCK_SCOPE(&d->lock);
+
+	for (unsigned i = 0; rc == 0 && i < DISKS_MAX; i++)
+		rc = check_size(d, i, sizes[i]);
+	for (unsigned i = 0; rc == 0 && i < DISKS_MAX; i++)
+		if (sizes[i] != 0 && !d->stores[i])
+			rc = open_file(d, i, sizes[i]);
+	return rc;
+}
+
+struct store *disks_get(struct disks *d, unsigned index)
+{
+	LOCK_SCOPE(&d->lock);
+
+	return index < DISKS_MAX ? d->stores[index] : NULL;
+}
+
+bool disks_are_files(const struct disks *d)
+{
+	return d->files_dir[0] != '\0';
+}
+
+uint64_t disks_free_bytes(const struct disks *d)
+{
+	struct statvfs st;
+
+	if (!d->files_dir[0] || statvfs(d->files_dir, &st) < 0)
+		return 0;
+	return (uint64_t)st.f_bavail * st.f_frsize;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A receiver as a whole: its state directory, its two listeners, and a thread for each connection.
+ * Strangers, who have not shown the token, are few and have little time: when there are too many,
+ * the oldest is put out, so that a crowd of idle ones keeps nobody away.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "receiver/server.h"
+
+#define CONN_STACK (512u << 10)
+#define BACKLOG	   64
+
+struct acceptor {
+	struct receiver *receiver;
+	pthread_t thread;
+};
+
+struct receiver_whole {
+	struct receiver r; /* first */
+	struct acceptor acceptor;
+	bool acceptor_runs;
+};
+
+static void lock_close(struct receiver *r, struct conn *c)
+{
+	uint64_t sent, received;
+	LOCK_SCOPE(&r->conns_lock);
+
+	wire_stream_counters(c->stream, &sent, &received);
+	if (c->is_data) {
+		r->gone_received_bytes += received;
+		r->gone_sent_bytes += sent;
+	}
+	for (struct conn **p = &r->conns; *p; p = &(*p)->next)
+		if (*p == c) {
+			*p = c->next;
+			break;
+		}
+	wire_stream_free(c->stream);
+	free(c);
+	r->conn_count--;
+	pthread_cond_broadcast(&r->conns_changed);
+}
+
+void server_conn_known(struct conn *c)
+{
+	LOCK_SCOPE(&c->receiver->conns_lock);
+
+	c->known = true;
+}
+
+void server_control_known(struct receiver *r, int control_fd)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	for (struct conn *c = r->conns; c; c = c->next)
+		if (!c->is_data && c->control_fd == control_fd)
+			c->known = true;
+}
+
+void server_traffic(struct receiver *r, struct server_traffic *out)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	*out = (struct server_traffic){.received_bytes = r->gone_received_bytes,
+				       .sent_bytes = r->gone_sent_bytes};
+	for (const struct conn *c = r->conns; c; c = c->next) {
+		uint64_t sent, received;
+
+		if (!c->is_data) {
+			out->control_conns++;
+			continue;
+		}
+		wire_stream_counters(c->stream, &sent, &received);
+		out->received_bytes += received;
+		out->sent_bytes += sent;
+		out->data_conns++;
+	}
+}
+
+static int run_control_conn(struct conn *c)
+{
+	int rc;
+
+	wire_stream_timeout(c->stream, STUCK_MS);
+	wire_stream_deadline(c->stream, clock_ms() + STRANGE_MS);
+	rc = wire_stream_tls_server(c->stream, c->receiver->identity);
+	wire_stream_deadline(c->stream, 0);
+	return rc < 0 ? rc : control_run(c->receiver->control, c);
+}
+
+static void *run_conn(void *arg)
+{
+	struct conn *c = arg;
+	int rc;
+
+	err_clear();
+	rc = c->is_data ? session_run(c) : run_control_conn(c);
+	if (rc < 0 && rc != -EPIPE)
+		log_warn("%s %s: %s", c->is_data ? "data" : "control", wire_stream_peer(c->stream),
+			 err_reason()[0] ? err_reason() : strerror(-rc));
+	lock_close(c->receiver, c);
+	return NULL;
+}
+
+/* Under conns_lock: make room among the strangers, or say that there is none at all. */
+static bool make_room(struct receiver *r)
+{
+	struct conn *oldest = NULL;
+	unsigned strangers = 0;
+
+	for (struct conn *c = r->conns; c; c = c->next) {
+		if (c->known)
+			continue;
+		strangers++;
+		if (!oldest || c->since_ms < oldest->since_ms)
+			oldest = c;
+	}
+	if (oldest && (strangers >= CONNS_STRANGE_MAX || r->conn_count >= CONNS_MAX))
+		wire_stream_abort(oldest->stream);
+	return r->conn_count < CONNS_MAX + CONNS_STRANGE_MAX;
+}
+
+static void set_socket(int fd)
+{
+	const int on = 1, idle_s = 10, interval_s = 5, count = 3;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+static void start_conn(struct receiver *r, int fd, const char *peer, bool is_data)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool room;
+	int rc;
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	*c = (struct conn){
+		.receiver = r, .is_data = is_data, .since_ms = clock_ms(), .control_fd = -1};
+	if (wire_stream_new(fd, peer, &c->stream) < 0) {
+		free(c);
+		return;
+	}
+	pthread_mutex_lock(&r->conns_lock);
+	room = make_room(r);
+	if (room) {
+		c->next = r->conns;
+		r->conns = c;
+		r->conn_count++;
+	}
+	pthread_mutex_unlock(&r->conns_lock);
+	if (!room) {
+		log_warn("%s: too many connections", peer);
+		wire_stream_free(c->stream);
+		free(c);
+		return;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, CONN_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	rc = pthread_create(&thread, &attr, run_conn, c);
+	pthread_attr_destroy(&attr);
+	if (rc != 0) {
+		log_error("%s: no thread: %s", peer, strerror(rc));
+		lock_close(r, c);
+	}
+}
+
+static void accept_one(struct receiver *r, int listener, bool is_data)
+{
+	struct sockaddr_storage address;
+	socklen_t bytes = sizeof(address);
+	char host[64] = "?", service[16] = "?", peer[96];
+	int fd = accept4(listener, (struct sockaddr *)&address, &bytes, SOCK_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			poll(NULL, 0, 100); /* no descriptor now: let others end */
+		return;
+	}
+	getnameinfo((struct sockaddr *)&address, bytes, host, sizeof(host), service,
+		    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(peer, sizeof(peer), "%s port %s", host, service);
+	set_socket(fd);
+	start_conn(r, fd, peer, is_data);
+}
+
+static void *run_acceptor(void *arg)
+{
+	struct receiver *r = ((struct acceptor *)arg)->receiver;
+	struct pollfd p[3] = {{.fd = r->stop_fd, .events = POLLIN},
+			      {.fd = r->control_fd, .events = POLLIN},
+			      {.fd = r->data_fd, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (p[0].revents)
+			return NULL;
+		if (p[1].revents)
+			accept_one(r, r->control_fd, false);
+		if (p[2].revents)
+			accept_one(r, r->data_fd, true);
+	}
+}
+
+static int listen_on(const char *address, uint16_t port, int *fd_out, uint16_t *port_out)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+				       .ai_socktype = SOCK_STREAM,
+				       .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+	struct addrinfo *list = NULL;
+	struct sockaddr_storage bound;
+	socklen_t bytes = sizeof(bound);
+	char service[8];
+	const int on = 1, off = 0;
+	int fd = -1, error = 0;
+
+	snprintf(service, sizeof(service), "%u", port);
+	/* "::" takes IPv4 too; where there is no IPv6 at all, fall back. */
+	for (int i = 0; i < 2 && fd < 0; i++) {
+		const char *host = address ? address : i == 0 ? "::" : "0.0.0.0";
+
+		if (getaddrinfo(host, service, &hints, &list) != 0)
+			return fail(EINVAL, "%s is no address to listen on", host);
+		fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		error = errno;
+		if (fd >= 0) {
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+			if (bind(fd, list->ai_addr, list->ai_addrlen) < 0 ||
+			    listen(fd, BACKLOG) < 0) {
+				error = errno;
+				close(fd);
+				fd = -1;
+			}
+		}
+		freeaddrinfo(list);
+		if (address || error == EADDRINUSE)
+			break;
+	}
+	if (fd < 0)
+		return fail_code(error, error == EADDRINUSE ? "PORT_IN_USE" : "LISTEN_FAILED",
+				 "cannot listen on %s port %u: %s",
+				 address ? address : "all addresses", port, strerror(error));
+	getsockname(fd, (struct sockaddr *)&bound, &bytes);
+	*port_out = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+						      : ((struct sockaddr_in *)&bound)->sin_port);
+	*fd_out = fd;
+	return 0;
+}
+
+/* This machine's first address that others could reach, or 127.0.0.1. */
+static void own_address(char out[WIRE_HOST_MAX + 1])
+{
+	struct ifaddrs *list = NULL;
+
+	snprintf(out, WIRE_HOST_MAX + 1, "127.0.0.1");
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
+		    i->ifa_flags & IFF_LOOPBACK || !(i->ifa_flags & IFF_UP))
+			continue;
+		getnameinfo(i->ifa_addr, sizeof(struct sockaddr_in), out, WIRE_HOST_MAX + 1, NULL,
+			    0, NI_NUMERICHOST);
+		break;
+	}
+	freeifaddrs(list);
+}
+
+static int lock_state(struct receiver *r, const char *dir)
+{
+	char path[4096];
+	int rc = io_mkdir(dir, 0700);
+
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	r->lock_fd = io_open(path, O_RDWR | O_CREAT, 0600);
+	if (r->lock_fd < 0)
+		return r->lock_fd;
+	if (flock(r->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return fail_code(EBUSY, "STATE_IN_USE",
+				 "another receiver is running with the state directory %s", dir);
+	return 0;
+}
+
+static int open_state(struct receiver *r, const struct receiver_options *o)
+{
+	const struct disks_options d = {.state_dir = o->state_dir,
+					.files_dir = o->files_dir,
+					.devices = o->devices,
+					.device_count = o->device_count,
+					.commit_ms = o->commit_ms};
+	char own[WIRE_HOST_MAX + 1];
+	const char *names[2];
+	size_t name_count = 0;
+	struct wire_activation a = {0};
+	int rc = lock_state(r, o->state_dir);
+
+	if (rc == 0 && o->files_dir)
+		rc = io_mkdir(o->files_dir, 0700);
+	own_address(own);
+	if (o->listen && strcmp(o->listen, "127.0.0.1") == 0)
+		snprintf(own, sizeof(own), "%s", o->listen);
+	names[name_count++] = own;
+	if (o->advertise)
+		names[name_count++] = o->advertise;
+	if (rc == 0)
+		rc = wire_identity_load(o->state_dir, names, name_count, &r->identity);
+	if (rc == 0)
+		rc = token_load(o->state_dir, o->token_uses, o->token_days, &r->token);
+	if (rc == 0)
+		rc = disks_open(&d, &r->disks);
+	if (rc == 0)
+		rc = listen_on(o->listen, o->control_port, &r->control_fd, &r->control_port);
+	if (rc == 0)
+		rc = listen_on(o->listen, o->data_port, &r->data_fd, &r->data_port);
+	if (rc < 0)
+		return rc;
+	snprintf(a.host, sizeof(a.host), "%s", o->advertise ? o->advertise : own);
+	a.control_port = r->control_port;
+	a.data_port = r->data_port;
+	memcpy(a.pin, wire_identity_pin(r->identity), sizeof(a.pin));
+	memcpy(a.token, token_bytes(r->token), sizeof(a.token));
+	return wire_activation_encode(&a, r->activation);
+}
+
+int receiver_start(const struct receiver_options *o, struct receiver **out)
+{
+	struct receiver_whole *w = calloc(1, sizeof(*w));
+	struct receiver *r = &w->r;
+	int rc;
+
+	if (!w)
+		return fail(ENOMEM, "memory");
+	r->lock_fd = r->control_fd = r->data_fd = r->stop_fd = -1;
+	r->list_ok = o->list_ok;
+	pthread_mutex_init(&r->conns_lock, NULL);
+	pthread_cond_init(&r->conns_changed, NULL);
+	r->stop_fd = eventfd(0, EFD_CLOEXEC);
+	rc = r->stop_fd < 0 ? fail(errno, "eventfd") : open_state(r, o);
+	if (rc == 0)
+		rc = control_start(r, o->state_dir, &r->control);
+	if (rc == 0) {
+		w->acceptor.receiver = r;
+		rc = -pthread_create(&w->acceptor.thread, NULL, run_acceptor, &w->acceptor);
+		if (rc < 0)
+			fail(rc, "thread");
+		w->acceptor_runs = rc == 0;
+	}
+	if (rc < 0) {
+		receiver_stop(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+static void end_conns(struct receiver *r)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	for (struct conn *c = r->conns; c; c = c->next)
+		wire_stream_abort(c->stream);
+	while (r->conn_count > 0)
+		pthread_cond_wait(&r->conns_changed, &r->conns_lock);
+}
+
+void receiver_stop(struct receiver *r)
+{
+	struct receiver_whole *w = (struct receiver_whole *)r;
+	const uint64_t one = 1;
+
+	if (!r)
+		return;
+	if (w->acceptor_runs && write(r->stop_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(w->acceptor.thread, NULL);
+	end_conns(r);
+	control_stop(r->control);
+	disks_close(r->disks);
+	token_free(r->token);
+	wire_identity_free(r->identity);
+	for (size_t i = 0; i < 4; i++) {
+		const int fds[] = {r->control_fd, r->data_fd, r->stop_fd, r->lock_fd};
+
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	pthread_mutex_destroy(&r->conns_lock);
+	pthread_cond_destroy(&r->conns_changed);
+	free(w);
+}
+
+const char *receiver_activation(const struct receiver *r)
+{
+	return r->activation;
+}
+
+const uint8_t *receiver_pin(const struct receiver *r)
+{
+	return wire_identity_pin(r->identity);
+}
+
+uint16_t receiver_control_port(const struct receiver *r)
+{
+	return r->control_port;
+}
+
+uint16_t receiver_data_port(const struct receiver *r)
+{
+	return r->data_port;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * receiver: the store that a source copies to. It takes chunks on the data port and orders on the
+ * control port, keeps what arrived through any crash, and looks into no data: no partition table,
+ * no file system, nothing that came from the source is run.
+ */
+#ifndef RECEIVER_RECEIVER_H
+#define RECEIVER_RECEIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct receiver;
+
+struct receiver_options {
+	const char *state_dir;	    /* made when it is not there */
+	const char *files_dir;	    /* disks are sparse files in it; NULL: devices */
+	const char *const *devices; /* device_count block devices, disk 0 first */
+	size_t device_count;
+	const char *listen;    /* address; NULL: all */
+	const char *advertise; /* host in the activation code; NULL: this machine's address */
+	uint16_t control_port; /* 0: any */
+	uint16_t data_port;
+	unsigned token_uses; /* of a new token */
+	unsigned token_days;
+	uint64_t commit_ms;
+	bool list_ok; /* LIST and INFO of sizes without a token */
+};
+
+#define RECEIVER_TOKEN_USES 200
+#define RECEIVER_TOKEN_DAYS 90
+#define RECEIVER_COMMIT_MS  1000
+
+/*
+ * Open everything and listen; serves from the moment it returns. Codes: STATE_IN_USE (another
+ * receiver has the state directory), TARGET_IN_USE, JOURNAL_*, IDENTITY_DAMAGED, PORT_IN_USE.
+ */
+int receiver_start(const struct receiver_options *o, struct receiver **out);
+
+/* Ends all connections, commits, closes. Accepts NULL. */
+void receiver_stop(struct receiver *r);
+
+/* Valid until receiver_stop(). */
+const char *receiver_activation(const struct receiver *r);
+const uint8_t *receiver_pin(const struct receiver *r); /* 32 bytes */
+uint16_t receiver_control_port(const struct receiver *r);
+uint16_t receiver_data_port(const struct receiver *r);
+
+#endif

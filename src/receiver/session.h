@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One data connection. session.c negotiates, session_serve.c answers requests, session_chunks.c
+ * those of our extension. Private to receiver.
+ */
+#ifndef RECEIVER_SESSION_H
+#define RECEIVER_SESSION_H
+
+#include <zstd.h>
+
+#include "receiver/server.h"
+
+struct session {
+	struct receiver *receiver;
+	struct conn *conn;
+	struct wire_stream *stream;
+	bool no_zeroes; /* the client wants no padding behind EXPORT_NAME's answer */
+	bool structured;
+	bool allocation; /* base:allocation is set */
+	bool extension;
+	bool has_run; /* the client gave a run id */
+	uint8_t run_id[WIRE_RUN_ID_BYTES];
+	struct store *store; /* of the export that was opened */
+	bool token_entered, store_entered;
+	unsigned wrong_tokens;
+	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
+	uint8_t *blocks; /* WIRE_CHUNK_BYTES: decompressed */
+	ZSTD_DCtx *zstd;
+};
+
+#define SESSION_DATA_BYTES WIRE_CHUNK_BYTES
+#define CONTEXT_ALLOCATION 1 /* our number for base:allocation */
+
+/* Transmission phase, until the client leaves. */
+int session_serve(struct session *s);
+
+/* Answers; negative when the connection is broken. */
+int session_reply_ok(struct session *s, const struct nbd_request *q);
+int session_reply_error(struct session *s, const struct nbd_request *q, int rc);
+
+/* A structured reply's head; its bytes follow. */
+int session_reply_part(struct session *s, const struct nbd_request *q, unsigned type, bool last,
+		       uint32_t bytes);
+
+/* Commands of our extension; negative when the connection is broken. */
+int session_chunk_write(struct session *s, const struct nbd_request *q);
+int session_digests(struct session *s, const struct nbd_request *q);
+int session_durable(struct session *s, const struct nbd_request *q);
+int session_keep(struct session *s, const struct nbd_request *q);
+
+/* The run id that writes are marked with, or NULL. */
+const uint8_t *session_run_id(const struct session *s);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A store is one target disk: a sparse file or a block device, what is known of each of its chunks,
+ * and the journal that keeps that knowledge. It looks into no data. Private to receiver. Any
+ * thread.
+ *
+ * A chunk's life:
+ *   unknown --chunk write--> pending --commit--> committing --> known and journaled
+ *   known --any write--> (UNKNOWN record is durable) --> busy --> pending, or unknown
+ * A chunk is busy while one writer has it; others wait. Nobody overwrites it while it is being
+ * committed, or the record would speak of bytes that are no more.
+ */
+#ifndef RECEIVER_STORE_H
+#define RECEIVER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/wire.h"
+
+struct store;
+
+struct store_options {
+	unsigned disk;	  /* its number in export names */
+	const char *path; /* of the file or device */
+	bool is_device;
+	uint64_t size_bytes; /* of a file that is made anew; 0: as it is */
+	const char *journal_path;
+	uint64_t commit_ms;
+};
+
+/* Lock, open, replay. Reasons carry TARGET_IN_USE, JOURNAL_*. */
+int store_open(const struct store_options *o, struct store **out);
+
+/* Commits what it can and closes; no other thread may use it any more. Accepts NULL. */
+void store_close(struct store *s);
+
+unsigned store_disk(const struct store *s);
+uint64_t store_size_bytes(const struct store *s);
+bool store_is_device(const struct store *s);
+
+/* Plain reading; extents as far as the file system tells. */
+int store_read(struct store *s, void *buf, size_t bytes, uint64_t offset_bytes);
+
+/* The extent at offset: up to length_bytes long, a hole or not. */
+int store_extent(struct store *s, uint64_t offset_bytes, uint64_t length_bytes,
+		 uint64_t *extent_bytes, bool *hole);
+
+/* Bytes without a digest: the chunk, which the range must not leave, becomes unknown. */
+int store_write(struct store *s, const void *data, size_t bytes, uint64_t offset_bytes);
+
+/*
+ * Zeros. Wholly covered chunks become known as zero, under the run id when it is not NULL; what is
+ * known to be zero is not written again. no_hole: keep the space allocated. trim: a hint: what
+ * cannot be done fast is left alone.
+ */
+int store_zero(struct store *s, uint64_t offset_bytes, uint64_t length_bytes, bool no_hole,
+	       bool trim, const uint8_t *run_id);
+
+/*
+ * A chunk: the blocks of the bitmap one behind the other, zeros elsewhere. The digest has been
+ * checked against them. run_id: of the connection.
+ */
+int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+		const void *blocks, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
+
+/* Take known chunks over into this run; -ENOENT when one of them is not known. */
+int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *run_id);
+
+/* Everything written before the call is durable, and so is the knowledge of it. */
+int store_commit(struct store *s);
+
+/*
+ * What is known of chunks from first on: one run of equal state, at most max long; *count says how
+ * long. Digests (WIRE_DIGEST_BYTES each) are copied for WIRE_DATA when digests is not NULL.
+ */
+struct store_run {
+	uint64_t count;
+	enum wire_chunk_state state;
+	bool this_run;
+	bool durable;
+};
+void store_run_at(struct store *s, uint64_t first, uint64_t max, const uint8_t *run_id,
+		  struct store_run *out, uint8_t *digests);
+
+void store_durable(struct store *s, const uint8_t *run_id, struct wire_durable *out);
+
+struct store_figures {
+	struct wire_durable durable; /* of the current run */
+	uint8_t run_id[WIRE_RUN_ID_BYTES];
+	uint64_t written_bytes; /* since the start */
+	uint64_t commits;
+	bool failed; /* an error of the medium: nothing is taken any more */
+};
+void store_figures(struct store *s, struct store_figures *out);
+
+/*
+ * One source at a time: a connection that brings a run id enters; -EBUSY with code RECEIVER_BUSY
+ * while connections with another run id are there.
+ */
+int store_enter(struct store *s, const uint8_t run_id[WIRE_RUN_ID_BYTES]);
+void store_leave(struct store *s);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside of a store: store.c opens and reads, store_write.c writes, store_commit.c makes durable.
+ */
+#ifndef RECEIVER_STORE_PRIVATE_H
+#define RECEIVER_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "receiver/journal.h"
+#include "receiver/store.h"
+
+enum chunk_bits {
+	CHUNK_KIND = 3, /* enum wire_chunk_state */
+	CHUNK_BUSY = 4,
+	CHUNK_PENDING = 8,     /* known, to be journaled by the next commit */
+	CHUNK_COMMITTING = 16, /* its record is on its way */
+	CHUNK_THIS_RUN = 32,
+	CHUNK_JOURNALED = 64, /* the journal speaks of it: say UNKNOWN before overwriting */
+};
+
+#define STORE_BATCH 4096 /* records of one commit step */
+
+struct store {
+	unsigned disk;
+	char path[4096];
+	int fd;
+	bool is_device;
+	uint64_t size_bytes;
+	uint64_t chunks;
+	uint64_t commit_ms;
+	struct journal *journal;
+
+	pthread_mutex_t lock; /* of everything down to the blank line */
+	pthread_cond_t changed;
+	uint8_t *states;  /* chunk_bits of each chunk; anonymous memory, touched when used */
+	uint8_t *digests; /* WIRE_DIGEST_BYTES of each */
+	uint64_t pending_from, pending_to; /* no PENDING chunk outside of this range */
+	uint8_t run_id[WIRE_RUN_ID_BYTES];
+	uint8_t entered_run_id[WIRE_RUN_ID_BYTES];
+	unsigned entered;
+	bool dirty;	 /* plain bytes were written since the last commit began */
+	bool committing; /* records were gathered and are not durable yet */
+	int error;	 /* sticky */
+	uint64_t commits;
+	bool stopping;
+
+	pthread_mutex_t commit_lock;  /* one commit at a time; taken before lock */
+	struct journal_record *batch; /* STORE_BATCH, under commit_lock */
+	pthread_t committer;
+	bool committer_runs;
+	pthread_cond_t wake; /* the committer, under lock */
+	_Atomic uint64_t written_bytes;
+};
+
+uint64_t store_chunk_bytes(const struct store *s, uint64_t chunk);
+
+/* A disk that failed stays failed. Takes the lock. Returns rc. */
+int store_fail(struct store *s, int rc);
+
+int store_committer_start(struct store *s);
+void store_committer_stop(struct store *s);
+
+/* Under lock: chunks [first, first + count) are to be journaled. */
+void store_mark_pending(struct store *s, uint64_t first, uint64_t count);
+
+#endif
