@@ -86,7 +86,7 @@ static int take_name(struct cpio_walk *w)
 		return fail(EINVAL, "an entry name without an end before byte %" PRIu64,
 			    w->at_bytes);
 	if (strcmp(w->entry.name, TRAILER) == 0) {
-		w->trailers++;
+		w->end_bytes = w->at_bytes;
 		w->state = CPIO_GAP;
 		return 0;
 	}
@@ -116,6 +116,7 @@ static int take_body(struct cpio_walk *w)
 		free(w->kept);
 		w->kept = NULL;
 	}
+	w->end_bytes = w->at_bytes;
 	w->state = CPIO_HEAD;
 	w->left_bytes = CPIO_HEAD_BYTES;
 	w->head_used = 0;

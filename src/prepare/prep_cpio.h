@@ -47,7 +47,7 @@ struct cpio_walk {
 	char head[CPIO_HEAD_BYTES];
 	uint8_t *kept; /* the body, when the visitor wants it */
 	size_t kept_used;
-	uint64_t trailers;
+	uint64_t end_bytes; /* in the stream, behind the last whole entry or trailer */
 };
 
 void cpio_walk_init(struct cpio_walk *w, const struct cpio_visitor *visitor, uint64_t at_bytes);

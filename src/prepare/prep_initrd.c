@@ -115,7 +115,7 @@ static int walk_plain(struct initrd_stream *s, const struct cpio_visitor *visito
 		      uint64_t *total_bytes, struct initrd_shape *shape)
 {
 	CLEANUP(cpio_walk_fini) struct cpio_walk walk;
-	uint64_t start = s->at_bytes, end = s->at_bytes;
+	uint64_t start = s->at_bytes;
 	int rc;
 
 	cpio_walk_init(&walk, visitor, s->at_bytes);
@@ -130,9 +130,6 @@ static int walk_plain(struct initrd_stream *s, const struct cpio_visitor *visito
 		rc = cpio_walk_feed(&walk, s->buf + s->start, s->have, &used);
 		if (rc < 0)
 			return rc;
-		for (size_t i = 0; i < used; i++)
-			if (s->buf[s->start + i])
-				end = s->at_bytes + i + 1;
 		initrd_take(s, used);
 		if (used == 0)
 			break;
@@ -141,9 +138,8 @@ static int walk_plain(struct initrd_stream *s, const struct cpio_visitor *visito
 	if (rc < 0)
 		return rc;
 	*total_bytes += s->at_bytes - start;
-	note_segment(shape, INITRD_PLAIN, end - start);
-	/* The trailer's own padding belongs to the archive. */
-	shape->content_bytes = min_of(round_up(end, 4), s->at_bytes);
+	note_segment(shape, INITRD_PLAIN, walk.end_bytes - start);
+	shape->content_bytes = walk.end_bytes;
 	return 0;
 }
 

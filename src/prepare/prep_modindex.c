@@ -34,7 +34,8 @@ struct reader {
 	const uint8_t *data;
 	size_t bytes;
 	struct modindex *out;
-	size_t nodes_left; /* a sound file has fewer nodes than bytes; a loop runs this out */
+	size_t budget; /* a sound file has fewer nodes and values than bytes; a loop runs this out
+			*/
 	char key[KEY_MAX_BYTES];
 };
 
@@ -61,7 +62,7 @@ static int read_values(struct reader *r, struct cursor *c, size_t depth)
 		size_t length;
 		const char *value = take_string(c, &length);
 
-		if (!value)
+		if (!value || r->budget-- == 0)
 			return -EINVAL;
 		modindex_add(r->arena, r->out, key, arena_strndup(r->arena, value, length),
 			     priority);
@@ -76,7 +77,7 @@ static int read_node(struct reader *r, uint32_t place, size_t depth)
 	uint8_t first = 0, last = 0;
 	int rc;
 
-	if (r->nodes_left-- == 0 || offset > r->bytes)
+	if (r->budget-- == 0 || offset > r->bytes)
 		return -EINVAL;
 	c = cursor_of(r->data + offset, r->bytes - offset);
 	if (place & HAS_PREFIX) {
@@ -133,7 +134,7 @@ int modindex_read(struct arena *a, const void *data, size_t bytes, struct modind
 	r->data = data;
 	r->bytes = bytes;
 	r->out = out;
-	r->nodes_left = bytes;
+	r->budget = bytes;
 	/* An index with nothing in it has a root without flags. */
 	if (read_node(r, root, 0) < 0)
 		return fail(EINVAL, "module index contradicts itself");
