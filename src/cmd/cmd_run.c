@@ -29,7 +29,7 @@ static const struct phase {
 } phases[] = {
 	{CONSOLE_PREPARING, run_inventory}, {CONSOLE_PREPARING, run_plan},
 	{CONSOLE_PREPARING, run_prepare},   {CONSOLE_SYNCING, run_copy},
-	{CONSOLE_CLEANING, run_clean},
+	{CONSOLE_PROCESSING, run_verify},   {CONSOLE_CLEANING, run_clean},
 };
 
 struct run_args {
@@ -48,7 +48,7 @@ static int usage(FILE *to)
 		"       migrator run --activation CODE [--job FILE] [--allow CODES] [--progress "
 		"TTY]\n"
 		"\n"
-		"Does the whole migration: inventory, plan, prepare, copy, clean.\n"
+		"Does the whole migration: inventory, plan, prepare, copy, verify, clean.\n"
 		"\n"
 		"  --cmdline          take the keys coldlift.* of the kernel command line\n"
 		"  --activation CODE  as the receiver printed it\n"
@@ -183,6 +183,7 @@ static void run_fini(struct run *r)
 {
 	run_link_stop(r);
 	console_close(r->console);
+	copy_result_fini(&r->copied);
 	wire_control_close(r->control_link);
 	json_decref(r->job);
 	json_decref(r->inventory);

@@ -30,6 +30,9 @@ struct run {
 	json_t *prepare_json;
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
 
+	struct copy_target targets[MAP_DISKS_MAX];
+	struct copy_result copied;
+
 	struct console *console;
 	pthread_mutex_t view_lock; /* guards view: the main thread writes, the link reads */
 	struct console_view view;
@@ -65,6 +68,7 @@ int run_inventory(struct run *r);
 int run_plan(struct run *r);
 int run_prepare(struct run *r);
 int run_copy(struct run *r);
+int run_verify(struct run *r);
 int run_clean(struct run *r);
 
 #endif

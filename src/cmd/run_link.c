@@ -53,7 +53,7 @@ static json_t *state_json(struct run *r)
 
 static void take_orders(struct run *r, const json_t *reply)
 {
-	const json_t *paused = json_object_get(reply, "paused");
+	const json_t *paused = json_object_get(reply, "pause");
 	const json_t *rate = json_object_get(reply, "rate_mbit");
 
 	if (json_is_boolean(paused) &&
@@ -65,7 +65,7 @@ static void take_orders(struct run *r, const json_t *reply)
 		    (uint64_t)json_integer_value(rate))
 		log_info("the receiver's operator orders: %lld Mbit/s",
 			 (long long)json_integer_value(rate));
-	if (json_is_true(json_object_get(reply, "cancelled")) &&
+	if (json_is_true(json_object_get(reply, "cancel")) &&
 	    !atomic_exchange(&r->orders.cancelled, true))
 		log_info("the receiver's operator orders: cancel");
 }

@@ -13,6 +13,7 @@
 #include "cmd/run.h"
 #include "inventory/inventory.h"
 #include "prepare/prepare.h"
+#include "verify/verify.h"
 
 #define COPY_PATIENCE_MS (15 * 60 * 1000u)
 
@@ -163,11 +164,23 @@ static void show_copy(void *ctx, const struct copy_status *status)
 	run_show_copy(ctx, status);
 }
 
+static void fill_targets(struct run *r)
+{
+	for (size_t i = 0; i < r->map->disk_count; i++) {
+		char *name = arena_alloc(r->arena, WIRE_EXPORT_MAX);
+
+		wire_export_name(r->activation.token, r->map->disks[i].index, name);
+		r->targets[i] = (struct copy_target){.host = r->activation.host,
+						     .port = r->activation.data_port,
+						     .export_name = name,
+						     .pin = r->activation.pin};
+	}
+}
+
 int run_copy(struct run *r)
 {
-	struct copy_target targets[MAP_DISKS_MAX];
 	struct copy_options options = {.map = r->map,
-				       .targets = targets,
+				       .targets = r->targets,
 				       .compression = r->plan->copy.compression,
 				       .adaptive = r->plan->copy.adaptive,
 				       .connections = r->plan->copy.connections,
@@ -175,29 +188,38 @@ int run_copy(struct run *r)
 				       .control = &r->orders,
 				       .status = show_copy,
 				       .status_ctx = r};
-	struct copy_result result = {0};
 	int rc = make_run_id(r);
 
 	if (rc < 0)
 		return rc;
 	memcpy(options.run_id, r->run_id, sizeof(options.run_id));
-	for (size_t i = 0; i < r->map->disk_count; i++) {
-		char *name = arena_alloc(r->arena, WIRE_EXPORT_MAX);
-
-		wire_export_name(r->activation.token, r->map->disks[i].index, name);
-		targets[i] = (struct copy_target){.host = r->activation.host,
-						  .port = r->activation.data_port,
-						  .export_name = name,
-						  .pin = r->activation.pin};
-	}
+	atomic_store(&r->orders.rate_mbit, r->plan->copy.rate_mbit);
+	fill_targets(r);
 	run_show_step(r, "copying");
-	rc = copy_run(&options, &result);
+	rc = copy_run(&options, &r->copied);
 	/* Views that ran out of memory show garbage: that is the reason behind whatever else
 	 * failed. */
-	if (prepare_check() == -ENOSPC)
-		rc = -ENOSPC;
-	copy_result_fini(&result);
-	return rc;
+	return prepare_check() == -ENOSPC ? -ENOSPC : rc;
+}
+
+int run_verify(struct run *r)
+{
+	struct verify_options options = {
+		.map = r->map, .targets = r->targets, .copied = &r->copied};
+	struct verify_result result;
+	CLEANUP_JSON json_t *json = NULL;
+	int rc;
+
+	run_show_step(r, "comparing digests with the receiver");
+	memcpy(options.run_id, r->run_id, sizeof(options.run_id));
+	rc = verify_run(&options, &result);
+	if (rc < 0)
+		return rc;
+	json = verify_json(&result, r->map);
+	if (!json)
+		return fail(ENOMEM, "verify.json");
+	json_object_set_new(json, "plan_digest", json_str(r->plan->digest));
+	return run_keep(r, "verify.json", json);
 }
 
 int run_clean(struct run *r)
