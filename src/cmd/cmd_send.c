@@ -11,13 +11,15 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/copy_args.h"
 #include "disk/disk.h"
 
-#define SECTOR_BYTES 512
+#define SECTOR_BYTES	   512
+#define CONTROL_TIMEOUT_MS 30000
 
 struct image {
 	struct arena *arena;
@@ -27,6 +29,11 @@ struct image {
 	uint64_t size_bytes;
 	unsigned disk;
 };
+
+static void close_control(struct wire_control **control)
+{
+	wire_control_close(*control);
+}
 
 static void add(struct image *image, uint64_t offset_bytes, uint64_t length_bytes)
 {
@@ -99,7 +106,7 @@ static int add_image(struct image *image, bool whole)
 		return rc;
 	name = name ? name + 1 : image->path;
 	map_add_source(image->map, image->path, name, image->size_bytes);
-	image->disk = map_add_disk(image->map, name, image->size_bytes);
+	image->disk = map_add_disk(image->map, name, round_up(image->size_bytes, SECTOR_BYTES));
 	if (whole) {
 		add(image, 0, image->size_bytes);
 		return 0;
@@ -111,6 +118,30 @@ static int add_image(struct image *image, bool whole)
 	return table.kind == DISK_TABLE_NONE || table.count == 0
 		       ? add_content(image, 0, image->size_bytes)
 		       : add_partitions(image, &table);
+}
+
+/* The receiver makes its disks by a plan's sizes; this is the least of a plan. */
+static int announce(const struct copy_args *args, const struct map *map)
+{
+	CLEANUP(close_control) struct wire_control *control = NULL;
+	CLEANUP_JSON json_t *plan = json_object();
+	CLEANUP_FREE char *text = NULL;
+	json_t *disks = json_array();
+	int rc;
+
+	for (size_t i = 0; i < map->disk_count; i++)
+		json_array_append_new(disks, json_pack("{s:I,s:s,s:o}", "index", (json_int_t)i,
+						       "source", map->disks[i].name, "target_bytes",
+						       json_u64(map->disks[i].size_bytes)));
+	json_object_set_new(plan, "disks", disks);
+	text = json_text(plan);
+	if (!text)
+		return fail(ENOMEM, "a plan for the receiver");
+	rc = wire_control_open(&args->activation, CONTROL_TIMEOUT_MS, &control);
+	if (rc == 0)
+		rc = wire_control_put(control, "/v1/artefact/plan.json", text, strlen(text),
+				      "application/json", NULL, NULL);
+	return rc < 0 ? fail_in(rc, "tell the receiver the sizes of its disks") : 0;
 }
 
 int cmd_send(int argc, char **argv)
@@ -137,6 +168,8 @@ int cmd_send(int argc, char **argv)
 	}
 	if (rc == 0)
 		rc = map_finish(map);
+	if (rc == 0 && args.have_activation)
+		rc = announce(&args, map);
 	if (rc < 0)
 		return cmd_report("send", rc);
 	return copy_args_run("send", &args, map);

@@ -272,15 +272,21 @@ static void wait_again(struct engine *e, unsigned disk, unsigned attempt)
 
 static int next_round(struct engine *e, unsigned disk, struct disk_state *state, bool *lost)
 {
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
 	struct round r;
 	int rc;
 
 	*lost = false;
 	init_round(&r, e, disk, state);
 	rc = work_round(&r, lost);
-	engine_report(e, &r, disk, rc < 0 ? err_reason() : "");
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	engine_report(e, &r, disk, rc < 0 ? reason : "");
 	add_up(&r);
 	fini_round(&r);
+	/* Saying goodbye on a broken connection fails too; that is not the reason. */
+	if (rc < 0)
+		err_adopt(code, reason);
 	return rc;
 }
 

@@ -49,6 +49,9 @@ int pack_init(struct packer *p, size_t context_bytes)
 		p->context = ZSTD_initStaticCCtx(p->context_memory, context_bytes);
 	if (!p->gathered || !p->spare || (context_bytes && !p->context))
 		return fail_code(ENOMEM, "COPY_NO_MEMORY", "no memory for compression");
+	/* A static context starts with all parameters zero: without the content size in frames. */
+	if (p->context)
+		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
 	return 0;
 }
 

@@ -76,9 +76,9 @@ static int refused(struct round *r, const struct item *item, const struct wire_d
 				 "disk %s: the target is full at byte %llu (%s)", name, at, words);
 	case -EBADMSG:
 		return fail_code(EBADMSG, "CHUNK_CORRUPTED",
-				 "disk %s: the chunk at byte %llu arrived damaged %u times; check "
-				 "the memory of both machines",
-				 name, at, ATTEMPTS_MAX);
+				 "disk %s: the chunk at byte %llu arrived damaged %u times (%s); "
+				 "check the memory of both machines",
+				 name, at, ATTEMPTS_MAX, words);
 	case -EPERM:
 		return fail_code(EPERM, "TARGET_WRITE_ERROR",
 				 "disk %s: the target is read-only (%s)", name, words);

@@ -304,6 +304,9 @@ static void a_packed_chunk_unpacks_to_its_set_blocks(void **state)
 			continue;
 		}
 		assert_int_equal(
+			ZSTD_getFrameContentSize(b->item.wire.data, b->item.wire.data_bytes),
+			MIB - 81920);
+		assert_int_equal(
 			ZSTD_decompress(out, MIB, b->item.wire.data, b->item.wire.data_bytes),
 			MIB - 81920);
 		assert_memory_equal(out, plain, 40960);
