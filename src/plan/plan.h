@@ -43,7 +43,7 @@ struct plan_disk {
 	uint64_t source_bytes;
 	uint64_t target_bytes; /* >= source_bytes */
 	unsigned sector_bytes;
-	bool gpt_move_backup; /* target is larger: the backup GPT goes to the new end */
+	bool gpt_move_backup; /* both copies of the GPT are written anew for the target's size */
 	struct plan_part *parts;
 	size_t part_count;
 };
@@ -97,6 +97,11 @@ struct plan {
 	struct plan_mount *mounts; /* of the guest, in mount order; empty when no root was found */
 	size_t mount_count;
 	struct plan_copy copy;
+	const char *allow; /* codes that were accepted, by job or operator, separated by commas */
+	const char *exit;  /* "poweroff", "reboot", "shell", or NULL: as the command line says */
+	/* What will be read, and what that is likely to become when compressed; for people. */
+	uint64_t used_bytes;
+	uint64_t compressed_bytes;
 };
 
 struct plan_refusal {
@@ -125,6 +130,30 @@ int plan_draft(const json_t *inventory, json_t **out);
 
 /* Read a plan (or report its refusal). Everything is in the arena. */
 int plan_read(struct arena *a, const json_t *json, struct plan **out);
+
+/* Every code with which a plan can be refused or warned, for documents, tests and the console. Ends
+ * at code NULL. */
+struct plan_rule {
+	const char *code;
+	const char *advice;
+	bool allowable; /* a job or an operator may accept it: then it is a warning */
+	bool warning;	/* never refuses */
+};
+extern const struct plan_rule plan_rules[];
+
+/* The job file: all keys optional, unknown ones are JOB_INVALID. Strings borrowed from the JSON. */
+struct plan_job {
+	const char *name;
+	const char *description;
+	const char *activation; /* or NULL */
+	const char *exit;	/* "poweroff", "reboot", "shell", or NULL */
+	struct plan_copy copy;
+	const json_t *allow;	     /* list of codes, or NULL */
+	const json_t *exclude_disks; /* list of kernel names, or NULL */
+};
+
+/* job may be NULL: the defaults. -EINVAL with code JOB_INVALID and the key named. */
+int plan_job_read(const json_t *job, struct plan_job *out);
 
 /* SHA-256 in hex of json_text(plan). */
 int plan_digest(const json_t *plan, char hex[65]);
