@@ -17,8 +17,20 @@ static const struct advice {
 	const char *text;
 } table[] = {
 	{"ACTIVATION_BAD", "Copy the activation code again, whole, as the receiver printed it."},
+	{"ACTIVATION_MISSING", "Give the code that the receiver printed: coldlift.activation=CODE "
+			       "on the kernel command line, or \"activation\" in the job file."},
+	{"CHUNK_CORRUPTED", "The network or a machine's memory changes data. Test the source's "
+			    "memory; try again over another network card or path."},
+	{"CMDLINE_INVALID",
+	 "Correct the kernel command line in the boot menu (key e) and boot again."},
+	{"COPY_CANCELLED",
+	 "Nothing is wrong. Boot the image again to go on; what arrived is kept."},
+	{"COPY_NO_MEMORY",
+	 "Boot the image on a machine with more memory, or set \"connections\" lower in the job."},
 	{"COW_FULL", "Boot the image on a machine with more memory, or shut the source down "
 		     "cleanly first, so that there is less to replay."},
+	{"EXPORT_UNKNOWN", "The receiver does not have this disk. Start it with as many targets as "
+			   "the source has disks, then try again."},
 	{"FS_DAMAGED",
 	 "Repair the file system on the source (e2fsck, xfs_repair), then try again."},
 	{"FS_REPLAY_FAILED",
@@ -27,15 +39,70 @@ static const struct advice {
 	 "Remove an old kernel on the source to make room in /boot, then try again."},
 	{"GUEST_NO_VIRTIO", "Install a kernel with virtio drivers on the source, or remove the one "
 			    "that is named, then try again."},
+	{"IDENTITY_DAMAGED", "On the receiver: restore key.pem and cert.pem in its state "
+			     "directory, or start it with an empty one and use the new code."},
 	{"INITRAMFS_DAMAGED",
 	 "Make the named initramfs anew on the source (update-initramfs, dracut), then try again."},
 	{"INITRAMFS_FORMAT", "Make the named initramfs anew on the source with gzip or zstd, or "
 			     "remove that kernel, then try again."},
+	{"JOB_INVALID", "Correct the job file; docs list its keys."},
+	{"JOURNAL_CONTRADICTS", "On the receiver: the journal cannot be trusted. Start it with an "
+				"empty state directory, and copy again."},
+	{"JOURNAL_DAMAGED", "On the receiver: the journal cannot be trusted. Start it with an "
+			    "empty state directory, and copy again."},
+	{"JOURNAL_FOREIGN", "On the receiver: this state directory belongs to other disks. Start "
+			    "it with an empty one."},
+	{"JSON_INVALID", "Correct the file at the place that is named; it must be JSON."},
+	{"LISTEN_FAILED", "On the receiver: give an address of this machine with --listen."},
+	{"LVM_INVALID", "Check the volume group on the source (vgck), or leave the disk out with "
+			"\"exclude_disks\"."},
+	{"MAP_INVALID", "Remove copy.map and start again, so that it is made anew."},
+	{"MD_INVALID",
+	 "Look at the array on the running source (mdadm --examine), then try again."},
+	{"PEER_NOT_NBD",
+	 "Something else answers on the receiver's data port. Check address, port and firewall."},
+	{"PEER_NO_TLS", "The peer does not encrypt. Use our receiver, or say --plain on a network "
+			"that you trust."},
+	{"PIN_MISMATCH", "Another machine answers in the receiver's place, or it was set up anew. "
+			 "Take the activation code that it prints now."},
+	{"PLAN_BAD", "Use receiver and migrator of the same version."},
+	{"PLAN_INVALID", "Make the plan again; it is not edited by hand."},
+	{"PORT_IN_USE", "On the receiver: end what uses the port, or give another with "
+			"--control-port and --data-port."},
+	{"RECEIVER_BUSY",
+	 "Another migration runs into this receiver. Wait for it, or start a second receiver."},
+	{"RECEIVER_LOST_CHUNKS",
+	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
+	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
+				 "open to this address, and cable, VLAN and route here."},
 	{"SOURCE_ASSEMBLED", "Stop the named array, volume or container, then try again."},
 	{"SOURCE_CHANGED",
 	 "The disks are not those of the plan: start again, so that a new plan is made."},
 	{"SOURCE_NOT_READONLY", "Stop here: this controller lets a disk be written that must not "
 				"be. Nothing was written yet."},
+	{"SOURCE_READ_ERROR", "The source's disk cannot be read at the place that is named. Check "
+			      "its cables and controller; nothing was changed."},
+	{"STATE_IN_USE",
+	 "On the receiver: another receiver runs with this state directory. End it first."},
+	{"TABLE_INVALID", "Repair the partition table on the source (sgdisk --verify), or leave "
+			  "the disk out with \"exclude_disks\"."},
+	{"TARGET_CHANGED",
+	 "The receiver's disk is not what it was when the copy began. Start again."},
+	{"TARGET_FAILED",
+	 "The receiver's disk fails. Look at its kernel log, replace it, and start again."},
+	{"TARGET_FULL", "Make room on the receiver, then start again; what arrived is kept."},
+	{"TARGET_IN_USE", "On the receiver: unmount or stop what uses the target disk."},
+	{"TARGET_SIZE_DIFFERS",
+	 "This receiver holds another machine's disks. Start one with an empty state directory."},
+	{"TARGET_TOO_SMALL", "Give the receiver a larger disk, then start again."},
+	{"TARGET_WRITE_ERROR",
+	 "The receiver could not write. Look at its log and its disk, then start again."},
+	{"TOKEN_REFUSED", "The activation code is used up, expired or of another receiver. Take "
+			  "the one that it prints now."},
+	{"VERIFY_MISMATCH", "The copy differs from the source at the place that is named. Start "
+			    "again; only what differs is sent."},
+	{"VERIFY_UNSUPPORTED",
+	 "This server keeps no digests; compare with qemu-img compare, or use our receiver."},
 };
 
 const char *cmd_advice(const char *code)

@@ -147,6 +147,23 @@ static int read_job(struct run *r, const struct run_args *args)
 	return json_read_file(path, &r->job);
 }
 
+/* The job may hold what the command line does not say. */
+static int take_job(struct run *r)
+{
+	struct plan_job job;
+	int rc = r->job ? plan_job_read(r->job, &job) : 0;
+
+	if (rc < 0 || !r->job)
+		return rc;
+	if (!r->cmdline.activation)
+		r->cmdline.activation = job.activation;
+	if (!job.exit)
+		return 0;
+	/* The init script does what is to be done at the end. */
+	return io_replace_file(arena_printf(r->arena, "%s/exit", r->dir), job.exit,
+			       strlen(job.exit), 0644);
+}
+
 static int reach_receiver(struct run *r)
 {
 	int rc;
@@ -170,6 +187,8 @@ static int do_phases(struct run *r, const struct run_args *args)
 		run_show_state(r, CONSOLE_RUNNING, CONSOLE_PREPARING);
 		rc = read_job(r, args);
 	}
+	if (rc == 0)
+		rc = take_job(r);
 	if (rc == 0)
 		rc = reach_receiver(r);
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(phases); i++) {
