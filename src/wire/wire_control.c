@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The control client: HTTP by libcurl, which knows nothing of TLS here. When it wants a connection
- * it gets one end of a socket pair; a thread pumps the other end through our pinned TLS stream.
+ * it is led to an unnamed local socket of ours; a thread pumps what comes there through our pinned
+ * TLS stream. (Not a socket pair: libcurl 7.88 connects also what is said to be connected.)
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -9,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,7 +24,7 @@
 
 #define BODY_MAX_BYTES (64u << 20)
 #define PUMP_STACK     (256u << 10)
-#define OWN_URL	       "http://127.0.0.1" /* never resolved or dialled: the socket is there already */
+#define OWN_URL	       "http://127.0.0.1" /* never dialled: open_socket() leads elsewhere */
 #define CURL_SLACK_MS  5000
 
 struct wire_control {
@@ -30,7 +33,8 @@ struct wire_control {
 	uint64_t timeout_ms;
 	CURL *curl;
 	struct wire_stream *stream; /* of the pump; NULL: none runs */
-	int pump_fd;
+	int listen_fd;		    /* where libcurl connects to */
+	int pump_fd;		    /* the accepted connection, or -1; the pump's */
 	pthread_t pump;
 	int connect_rc; /* of the last attempt to connect */
 };
@@ -40,12 +44,37 @@ struct body {
 	size_t bytes;
 };
 
+/* The connection that libcurl makes; one of another process, should it guess the name, is dropped.
+ */
+static int accept_own(struct wire_control *c)
+{
+	struct pollfd p = {.fd = c->listen_fd, .events = POLLIN};
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+
+	while (poll(&p, 1, (int)min_of(c->timeout_ms, (uint64_t)60000)) > 0) {
+		int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return -errno;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+		    peer.pid == getpid())
+			return fd;
+		close(fd);
+	}
+	return -ETIMEDOUT;
+}
+
 static void *run_pump(void *arg)
 {
 	struct wire_control *c = arg;
+	int fd = accept_own(c);
 
-	(void)wire_pump(c->stream, c->pump_fd);
-	shutdown(c->pump_fd, SHUT_RDWR);
+	if (fd < 0)
+		return NULL;
+	c->pump_fd = fd;
+	(void)wire_pump(c->stream, fd);
+	shutdown(fd, SHUT_RDWR);
 	return NULL;
 }
 
@@ -53,22 +82,45 @@ static void stop_pump(struct wire_control *c)
 {
 	if (!c->stream)
 		return;
-	shutdown(c->pump_fd, SHUT_RDWR);
+	/* Wakes the pump wherever it waits: in accept, or on the stream. */
+	shutdown(c->listen_fd, SHUT_RDWR);
 	wire_stream_abort(c->stream);
 	pthread_join(c->pump, NULL);
-	close(c->pump_fd);
+	close(c->listen_fd);
+	if (c->pump_fd >= 0)
+		close(c->pump_fd);
 	wire_stream_free(c->stream);
 	c->stream = NULL;
 }
 
-/* Connect and start the pump; the descriptor for libcurl, or -errno with a reason. */
-static int start_pump(struct wire_control *c)
+/* A listening socket with a name that the kernel chose, and that name. */
+static int listen_locally(struct sockaddr_un *name, socklen_t *bytes)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*bytes = sizeof(*name);
+	if (fd < 0)
+		return fail(errno, "local socket");
+	if (bind(fd, (struct sockaddr *)name, sizeof(name->sun_family)) || listen(fd, 4) ||
+	    getsockname(fd, (struct sockaddr *)name, bytes)) {
+		int rc = fail(errno, "local socket");
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* Connect to the receiver and start the pump; where libcurl is to connect comes out. */
+static int start_pump(struct wire_control *c, struct sockaddr_un *name, socklen_t *bytes)
 {
 	const struct wire_activation *a = &c->activation;
 	pthread_attr_t attr;
-	int pair[2], rc;
+	int rc;
 
 	stop_pump(c);
+	c->pump_fd = -1;
 	rc = wire_stream_connect(a->host, a->control_port, NULL, c->timeout_ms, &c->stream);
 	if (rc < 0)
 		return rc;
@@ -76,45 +128,41 @@ static int start_pump(struct wire_control *c)
 	rc = wire_stream_tls_client(c->stream, a->pin, NULL);
 	wire_stream_deadline(c->stream, 0);
 	wire_stream_timeout(c->stream, 0);
-	if (rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		rc = fail(errno, "socket pair");
-	if (rc == 0) {
-		c->pump_fd = pair[1];
+	if (rc == 0)
+		rc = c->listen_fd = listen_locally(name, bytes);
+	if (rc >= 0) {
 		pthread_attr_init(&attr);
 		pthread_attr_setstacksize(&attr, PUMP_STACK);
 		rc = -pthread_create(&c->pump, &attr, run_pump, c);
 		pthread_attr_destroy(&attr);
 		if (rc < 0) {
-			close(pair[0]);
-			close(pair[1]);
+			close(c->listen_fd);
 			fail(rc, "thread");
 		}
 	}
 	if (rc < 0) {
 		wire_stream_free(c->stream);
 		c->stream = NULL;
-		return rc;
 	}
-	return pair[0];
+	return rc;
 }
 
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct wire_control *c = ctx;
-	int fd = start_pump(c);
+	struct sockaddr_un name;
+	socklen_t bytes;
+	int fd;
 
 	(void)purpose;
-	(void)address;
-	c->connect_rc = fd < 0 ? fd : 0;
+	c->connect_rc = start_pump(c, &name, &bytes);
+	if (c->connect_rc < 0 || bytes > sizeof(address->addr))
+		return CURL_SOCKET_BAD;
+	memcpy(&address->addr, &name, bytes);
+	address->addrlen = bytes;
+	address->family = AF_UNIX;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return fd < 0 ? CURL_SOCKET_BAD : fd;
-}
-
-static int socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
-{
-	(void)ctx;
-	(void)fd;
-	(void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
 }
 
 static size_t take_body(char *data, size_t size, size_t count, void *ctx)
@@ -189,7 +237,6 @@ static int perform(struct wire_control *c, const struct call *call, struct curl_
 	curl_easy_setopt(c->curl, CURLOPT_MAXCONNECTS, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETDATA, c);
-	curl_easy_setopt(c->curl, CURLOPT_SOCKOPTFUNCTION, socket_options);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, reply);
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, error);
