@@ -120,9 +120,10 @@ class Watch:
         if total and self.last.get("phase") == "Syncing":
             words += [f"{name} {100 * d['done_bytes'] // max(1, d['total_bytes'])} %," for name, d in self.disks.items()]
             words.append(f"all {100 * done / total:.0f} % of {human(total)},")
-            words.append(f"{human(sum(d['rate_bytes_s'] for d in self.disks.values()))}/s,")
-            left = [d["eta_s"] for d in self.disks.values() if d["eta_s"] is not None]
-            words.append(f"{max(left)} s left" if left else "time left not known yet")
+            # Disks are copied one after the other: what is left of all goes at the rate of the one.
+            rate = sum(d["rate_bytes_s"] for d in self.disks.values())
+            words.append(f"{human(rate)}/s,")
+            words.append(f"{(total - done) / rate:.0f} s left" if rate else "time left not known yet")
         else:
             words.append(self.last.get("message", ""))
         return " ".join(word for word in words if word)

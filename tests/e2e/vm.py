@@ -149,7 +149,7 @@ def ahci_disks(paths):
     arguments = ["-machine", "q35"]
     for n, path in enumerate(paths):
         arguments += ["-drive", f"if=none,id=disk{n},format=raw,file={path},cache=writeback",
-                      "-device", f"ide-hd,bus=ide.{n},drive=disk{n},serial=SAMPLE{n},model=SAMPLE DISK {n}"]
+                      "-device", f"ide-hd,bus=ide.{n},drive=disk{n}"]
     return arguments
 
 

@@ -1,0 +1,105 @@
+# Sourced by the tests of this folder: a receiver on loopback with sparse files, and a migrator that sends
+# to it. Ends everything it started, and removes its folder, on any exit. Programs come from build/musl when
+# that is there (what ships), else from build/host; MIGRATOR and RECEIVER name others.
+# shellcheck shell=bash
+set -eu
+export PATH=$PATH:/usr/sbin:/sbin
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=$root/build/musl
+[ -x "$build/migrator" ] && [ -x "$build/receiver" ] || build=$root/build/host
+MIGRATOR=${MIGRATOR:-$build/migrator}
+RECEIVER=${RECEIVER:-$build/receiver}
+work=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
+receiver_pid='' control_port=0 data_port=0 activation=''
+
+clean_up() {
+	local rc=$?
+	stop_receiver
+	[ $rc -eq 0 ] || [ $rc -eq 77 ] || tail -n 20 "$work"/*.log 2>/dev/null
+	rm -rf "$work"
+}
+trap clean_up EXIT
+
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+[ -x "$MIGRATOR" ] && [ -x "$RECEIVER" ] || skip "no programs: make host-programs"
+
+# start_receiver [OPTION...]: the first start chooses ports, a later one takes them again.
+start_receiver() {
+	mkdir -p "$work/state" "${target:=$work/target}"
+	: >"$work/receiver.out"
+	"$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --advertise 127.0.0.1 \
+		--control-port "$control_port" --data-port "$data_port" "$@" \
+		>"$work/receiver.out" 2>>"$work/receiver.log" &
+	receiver_pid=$!
+	for _ in $(seq 100); do
+		grep -q '^activation: ' "$work/receiver.out" && break
+		kill -0 "$receiver_pid" 2>/dev/null || fail "the receiver ended"
+		sleep 0.1
+	done
+	control_port=$(sed -n 's/^control: port //p' "$work/receiver.out")
+	data_port=$(sed -n 's/^data: port //p' "$work/receiver.out")
+	activation=$(sed -n 's/^activation: //p' "$work/receiver.out")
+	[ -n "$activation" ] || fail "the receiver printed no activation code"
+}
+
+# stop_receiver [SIGNAL]
+stop_receiver() {
+	[ -n "$receiver_pid" ] || return 0
+	kill "-${1:-TERM}" "$receiver_pid" 2>/dev/null || true
+	wait "$receiver_pid" 2>/dev/null || true
+	receiver_pid=''
+}
+
+# send [OPTION...] IMAGE...: the result as JSON goes to $work/result.json.
+send() {
+	"$MIGRATOR" send --activation "$activation" --quiet --json "$@" >"$work/result.json" 2>>"$work/migrator.log"
+}
+
+# result KEY: of the first disk of the last result.
+result() {
+	sed -n "s/^ *\"$1\": \([0-9]*\),*\$/\1/p" "$work/result.json" | head -n 1
+}
+
+# at_most A B WHAT, at_least A B WHAT
+at_most() {
+	[ "$1" -le "$2" ] || fail "$3: $1 is more than $2"
+}
+
+at_least() {
+	[ "$1" -ge "$2" ] || fail "$3: $1 is less than $2"
+}
+
+mib=1048576
+
+# random_image FILE MIB
+random_image() {
+	head -c $(($2 * mib)) /dev/urandom >"$1"
+}
+
+# Text-like bytes, which compress about as well as files do: programs and libraries of this machine.
+# files_image FILE MIB
+files_image() {
+	{ find /usr/bin /usr/lib /usr/sbin -xdev -type f -size -4M -print0 | sort -z |
+		xargs -0 cat 2>/dev/null || true; } | head -c $(($2 * mib)) >"$1"
+	truncate -s $(($2 * mib)) "$1"
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local end=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
