@@ -81,12 +81,11 @@ int dm_create(const char *name, const struct dm_line *lines, size_t count)
 	return 0;
 }
 
-int dm_remove(const char *name)
+int dm_remove(const char *name, bool patient)
 {
 	CLEANUP_TASK struct dm_task *t = task_of(DM_DEVICE_REMOVE, name);
 
-	/* Something that has just looked at it may still hold it for a moment. */
-	if (!t || !dm_task_retry_remove(t) || !dm_task_run(t))
+	if (!t || (patient && !dm_task_retry_remove(t)) || !dm_task_run(t))
 		return fail(task_error(t), "remove device %s", name);
 	dm_task_update_nodes();
 	return 0;

@@ -22,7 +22,8 @@ struct dm_line {
 };
 
 int dm_create(const char *name, const struct dm_line *lines, size_t count);
-int dm_remove(const char *name);
+/* -EBUSY when something holds it; with patience, only if it still does after some seconds. */
+int dm_remove(const char *name, bool patient);
 
 /* Parameters (or status) of the first target. -ENXIO when there is no such device. */
 int dm_first_line(const char *name, bool status, char *params, size_t params_bytes);

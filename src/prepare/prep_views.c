@@ -76,7 +76,7 @@ static int check_source(const struct plan_disk *d, const char *path)
 	return 0;
 }
 
-static int make_disk(struct arena *a, const struct plan_disk *d, unsigned zram,
+static int make_disk(struct arena *a, const struct plan_disk *d, const char *cow_path,
 		     uint64_t slice_at_bytes, uint64_t slice_bytes)
 {
 	struct dm_line cow = {.length_bytes = slice_bytes, .type = "linear"};
@@ -87,7 +87,7 @@ static int make_disk(struct arena *a, const struct plan_disk *d, unsigned zram,
 
 	if (rc < 0)
 		return rc;
-	snprintf(cow.params, sizeof(cow.params), "/dev/zram%u %" PRIu64, zram,
+	snprintf(cow.params, sizeof(cow.params), "%s %" PRIu64, cow_path,
 		 slice_at_bytes / SECTOR_BYTES);
 	rc = dm_create(cow_name, &cow, 1);
 	if (rc < 0)
@@ -158,17 +158,18 @@ int views_make(struct arena *a, const struct plan *plan, uint64_t cow_limit_byte
 	/* Thin: four times what may be in it at a usual compression; a slice costs 0.4 % of its
 	 * size in tables. */
 	uint64_t slice = round_up(limit > 256 * MIB ? limit * 2 : limit * 4, MIB);
-	unsigned zram;
+	CLEANUP_CLOSE int cow_fd = -1;
+	char cow_path[COW_PATH_BYTES];
 	int rc;
 
 	*out = (struct views){.arena = a};
 	if (plan->disk_count == 0)
 		return fail(EINVAL, "a plan without disks");
-	rc = cow_make(slice * plan->disk_count, limit, &zram);
+	rc = cow_make(slice * plan->disk_count, limit, cow_path, &cow_fd);
 	for (size_t i = 0; rc == 0 && i < plan->disk_count; i++) {
 		const struct plan_disk *d = &plan->disks[i];
 
-		rc = make_disk(a, d, zram, slice * i, slice);
+		rc = make_disk(a, d, cow_path, slice * i, slice);
 		for (size_t j = 0; rc == 0 && j < d->part_count; j++)
 			if (d->parts[j].kind == PLAN_PART_CONTENT && d->parts[j].name)
 				rc = make_part(out, d, &d->parts[j]);
@@ -218,10 +219,10 @@ static bool zram_below(const char *cow_name, unsigned *number)
 
 	return dm_first_line(cow_name, false, params, sizeof(params)) == 0 &&
 	       sscanf(params, "%u:%u", &major_number, &minor_number) == 2 &&
-	       cow_is(major_number, minor_number, number);
+	       cow_below(major_number, minor_number, number);
 }
 
-static int remove_pass(const char *const prefixes[], size_t *left)
+static int remove_pass(const char *const prefixes[], bool patient, size_t *left)
 {
 	char **names;
 	size_t count;
@@ -229,7 +230,7 @@ static int remove_pass(const char *const prefixes[], size_t *left)
 
 	*left = 0;
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		int one = dm_remove(names[i]);
+		int one = dm_remove(names[i], patient);
 
 		if (one < 0) {
 			first = first ? first : one;
@@ -240,16 +241,21 @@ static int remove_pass(const char *const prefixes[], size_t *left)
 	return rc < 0 ? rc : first;
 }
 
-/* Those on top go first: pass after pass until nothing more goes. */
+/*
+ * Those on top go first: pass after pass until nothing more goes. What has just been looked at may
+ * be held a moment longer, so the last pass is patient.
+ */
 static int remove_all(const char *const prefixes[])
 {
 	size_t before = SIZE_MAX, left = 0;
+	bool patient = false;
 	int rc;
 
 	for (;;) {
-		rc = remove_pass(prefixes, &left);
-		if (left == 0 || left >= before)
+		rc = remove_pass(prefixes, patient, &left);
+		if (left == 0 || (left >= before && patient))
 			return rc;
+		patient = left >= before;
 		before = left;
 	}
 }
