@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Incremental: another run id, so all is read, and only chunks with another digest travel. Data that became
 # zero, and zero that became data, too.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 random_image "$work/disk" 100

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The target's file system has less room than the disk needs.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 mkdir "$work/small"

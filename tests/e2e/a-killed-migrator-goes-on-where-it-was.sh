@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SIGKILL in the middle, several times: each start sends only what was not durable, and the end is equal. The
 # rate limit makes the copy last long enough to be killed.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 random_image "$work/disk" 96

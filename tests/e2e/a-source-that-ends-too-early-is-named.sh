@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The map says more than the disk has: the run stops and names disk and sector; nothing is made up.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 random_image "$work/disk" 8

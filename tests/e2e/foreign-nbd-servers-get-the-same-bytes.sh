@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # nbdkit and qemu-nbd refuse our extension: plain WRITE and WRITE_ZEROES then, also over what was there before.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 command -v nbdkit >/dev/null || skip "no nbdkit"
 

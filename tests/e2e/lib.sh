@@ -11,6 +11,7 @@ build=$root/build/musl
 MIGRATOR=${MIGRATOR:-$build/migrator}
 RECEIVER=${RECEIVER:-$build/receiver}
 work=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
+target=$work/target
 receiver_pid='' control_port=0 data_port=0 activation=''
 
 clean_up() {
@@ -35,7 +36,7 @@ skip() {
 
 # start_receiver [OPTION...]: the first start chooses ports, a later one takes them again.
 start_receiver() {
-	mkdir -p "$work/state" "${target:=$work/target}"
+	mkdir -p "$work/state" "$target"
 	: >"$work/receiver.out"
 	"$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --advertise 127.0.0.1 \
 		--control-port "$control_port" --data-port "$data_port" "$@" \

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Every step of the scale 0-10 sends less than the one before, and all of them arrive equal.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 files_image "$work/disk" 24
 before=999999999
 for step in 0 1 2 3 4 5 6 7 8 9 10; do
 	control_port=0 data_port=0
-	rm -rf "$work/state" "${target:-$work/target}"
+	rm -rf "$work/state" "$target"
 	start_receiver
 	send --whole --compression "$step" "$work/disk"
 	bytes=$(result wire_bytes)

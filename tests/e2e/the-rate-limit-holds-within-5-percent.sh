@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Wire bytes over time, as the migrator counts them, against the limit: plain and compressed, one connection
 # and four.
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 files_image "$work/files" 60
@@ -17,7 +18,7 @@ try() {
 	start_receiver
 	send --whole --rate-mbit "$mbit" "$@" "$image"
 	bits=$(($(result wire_bytes) * 8))
-	ms=$(sed -n 's/^ *"elapsed_ms": \([0-9]*\).*/\1/p' "$work/result.json")
+	ms=$(result elapsed_ms)
 	rate=$((bits / ms))
 	echo "limit $mbit Mbit/s: $((bits / 8)) bytes in $ms ms, $rate kbit/s"
 	at_most "$rate" $((mbit * 1050)) "kbit/s"
