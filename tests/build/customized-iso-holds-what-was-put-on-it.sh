@@ -3,13 +3,14 @@
 # iso/customize writes arguments and a job to their places, again and again, and leaves every other byte.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ -f build/coldlift.iso ] || { echo "build/coldlift.iso is not built"; exit 77; }
+build=${COLDLIFT_BUILD:-build}
+[ -f "$build/coldlift.iso" ] || { echo "build/coldlift.iso is not built"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 printf '{"speed_limit_mbps": 100,\n "name": "rack 7"}\n' >"$dir/job.json"
 iso/customize --output "$dir/a.iso" --activation A1-b_c --job "$dir/job.json" --exit poweroff \
-	--args 'ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:none' build/coldlift.iso
+	--args 'ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:none' "$build/coldlift.iso"
 iso/customize --show "$dir/a.iso" >"$dir/shown"
 cat "$dir/shown"
 grep -qxF "set coldlift_args='coldlift.activation=A1-b_c coldlift.job=file:/coldlift/job.json coldlift.exit=poweroff ip=10.0.0.2::10.0.0.1:255.255.255.0::eth0:none'" "$dir/shown"
@@ -18,7 +19,7 @@ xorriso -osirrox on -indev "$dir/a.iso" -extract /coldlift/job.json "$dir/extrac
 sed 's/ *$//' "$dir/extracted" | grep -v '^$' | cmp - "$dir/job.json"
 
 # Clearing gives two ISOs that only know the menu's time.
-iso/customize --clear --output "$dir/b.iso" build/coldlift.iso
+iso/customize --clear --output "$dir/b.iso" "$build/coldlift.iso"
 iso/customize --clear "$dir/a.iso"
 cmp "$dir/a.iso" "$dir/b.iso"
 

@@ -3,8 +3,9 @@
 # The ISO is at most 32 MiB; the kernel has every symbol that the fragments ask for.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ -f build/coldlift.iso ] || { echo "build/coldlift.iso is not built"; exit 77; }
-size=$(stat -c %s build/coldlift.iso)
+build=${COLDLIFT_BUILD:-build}
+[ -f "$build/coldlift.iso" ] || { echo "build/coldlift.iso is not built"; exit 77; }
+size=$(stat -c %s "$build/coldlift.iso")
 echo "build/coldlift.iso: $((size >> 10)) KiB of $((32 << 10))"
 [ "$size" -le $((32 << 20)) ]
 out=${COLDLIFT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/coldlift}/out/$(kernel-config/build --key)

@@ -23,9 +23,9 @@ export LC_ALL=C
 vm_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$vm_lib/../.." && pwd)
 # shellcheck disable=SC2034 # for the tests
-iso=$top/build/coldlift.iso
+iso=${COLDLIFT_BUILD:-$top/build}/coldlift.iso
 # shellcheck disable=SC2034
-pxe=$top/build/pxe
+pxe=${COLDLIFT_BUILD:-$top/build}/pxe
 vm_dir=$(mktemp -d "${TMPDIR:-/tmp}/coldlift-vm.XXXXXX")
 declare -A vm_pids=()
 
@@ -145,7 +145,8 @@ vm_stop() {
 vm_iso() {
 	local out=$1
 	shift
-	"$top/iso/customize" --timeout 1 --output "$out" "$@" "$iso" 2>/dev/null
+	"$top/iso/customize" --timeout 1 --output "$out" "$@" "$iso" 2>"$vm_dir/customize.log" ||
+		fail "$(cat "$vm_dir/customize.log")"
 }
 
 # A disk with something on it that must not change. FILE MIB
