@@ -9,8 +9,8 @@ start_receiver --commit-ms 100
 "$MIGRATOR" send --activation "$activation" --json --whole --compression 0 --rate-mbit 200 --patience-s 60 \
 	"$work/disk" >"$work/result.json" 2>>"$work/migrator.log" &
 pid=$!
-for _ in 1 2 3; do
-	sleep 1
+for arrived in 15 30 45; do
+	wait_for 60 holds_mib "$target/disk0.raw" $arrived || fail "$arrived MiB did not arrive"
 	stop_receiver KILL
 	start_receiver --commit-ms 100
 done

@@ -54,6 +54,7 @@ start_receiver() {
 }
 
 # stop_receiver [SIGNAL]
+# shellcheck disable=SC2120
 stop_receiver() {
 	[ -n "$receiver_pid" ] || return 0
 	kill "-${1:-TERM}" "$receiver_pid" 2>/dev/null || true
@@ -93,6 +94,11 @@ files_image() {
 	{ find /usr/bin /usr/lib /usr/sbin -xdev -type f -size -4M -print0 | sort -z |
 		xargs -0 cat 2>/dev/null || true; } | head -c $(($2 * mib)) >"$1"
 	truncate -s $(($2 * mib)) "$1"
+}
+
+# holds_mib FILE MIB: so much of a sparse file is allocated.
+holds_mib() {
+	[ -f "$1" ] && [ $(($(stat -c %b "$1") * 512)) -ge $(($2 * mib)) ]
 }
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
