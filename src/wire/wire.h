@@ -172,7 +172,7 @@ void wire_stream_counters(const struct wire_stream *s, uint64_t *sent_bytes,
 			  uint64_t *received_bytes);
 
 /*
- * Move bytes between s and the socket fd until both have ended; for libraries that want a plain
+ * Move bytes between s and the socket fd until either has ended; for libraries that want a plain
  * socket. Owns neither. Runs in the caller's thread.
  */
 int wire_pump(struct wire_stream *s, int fd);

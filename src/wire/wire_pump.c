@@ -106,6 +106,9 @@ static int pump_run(struct pump *p)
 		pushed = wire_stream_push_some(p->s);
 		if (pushed < 0)
 			return pushed;
+		/* TLS has no half: when the peer has ended there is nothing to send it either. */
+		if (p->stream_ended && p->to_fd.at == p->to_fd.end)
+			return 0;
 		if (p->fd_ended && pushed && p->to_stream.at == p->to_stream.end) {
 			wire_stream_close(p->s);
 			return 0;

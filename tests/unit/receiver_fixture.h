@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A receiver inside the test program, on loopback, with its state in a directory of its own. */
+#ifndef RECEIVER_FIXTURE_H
+#define RECEIVER_FIXTURE_H
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "receiver/receiver.h"
+#include "wire/wire.h"
+
+#include "unit.h"
+
+/* cmocka's fail_msg() goes through its macro fail(), which unit.h takes away. */
+#define give_up(...)                       \
+	do {                               \
+		print_error(__VA_ARGS__);  \
+		print_error("\n");         \
+		_fail(__FILE__, __LINE__); \
+	} while (0)
+
+struct fixture {
+	char dir[64], state[80], files[80];
+	struct receiver_options options;
+	struct receiver *receiver;
+	struct wire_activation activation;
+};
+
+static inline int fixture_remove_one(const char *path, const struct stat *st, int kind,
+				     struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+static inline void fixture_start(struct fixture *f)
+{
+	log_setup(LOG_LEVEL_ERROR, NULL, NULL);
+	if (receiver_start(&f->options, &f->receiver) < 0)
+		give_up("receiver: %s %s", err_code(), err_reason());
+	assert_int_equal(wire_activation_parse(receiver_activation(f->receiver), &f->activation),
+			 0);
+}
+
+static inline void fixture_stop(struct fixture *f)
+{
+	receiver_stop(f->receiver);
+	f->receiver = NULL;
+}
+
+static inline void fixture_new(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	strcpy(f->dir, "/tmp/coldlift-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	snprintf(f->files, sizeof(f->files), "%s/files", f->dir);
+	f->options = (struct receiver_options){.state_dir = f->state,
+					       .files_dir = f->files,
+					       .listen = "127.0.0.1",
+					       .token_uses = 100,
+					       .token_days = 1,
+					       .commit_ms = 20};
+	fixture_start(f);
+}
+
+static inline void fixture_free(struct fixture *f)
+{
+	fixture_stop(f);
+	nftw(f->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Put a plan with these target sizes; 0 ends the list. Returns what the client returned. */
+static inline int fixture_plan(struct fixture *f, const uint64_t *sizes)
+{
+	CLEANUP_JSON json_t *plan = json_pack("{s:[]}", "disks");
+	CLEANUP_FREE char *text = NULL;
+	struct wire_control *c = NULL;
+	int rc;
+
+	for (int i = 0; sizes[i]; i++)
+		json_array_append_new(
+			json_object_get(plan, "disks"),
+			json_pack("{s:i, s:I}", "index", i, "target_bytes", (json_int_t)sizes[i]));
+	text = json_text(plan);
+	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	rc = wire_control_put(c, "/v1/artefact/plan.json", text, strlen(text), NULL, NULL, NULL);
+	wire_control_close(c);
+	return rc;
+}
+
+/* A data connection; run 0: without run id. NULL when it was refused: see err_code(). */
+static inline struct wire_nbd *fixture_open(struct fixture *f, unsigned disk, uint8_t run)
+{
+	char name[WIRE_EXPORT_MAX];
+	struct wire_nbd_options o = {.host = f->activation.host,
+				     .port = f->activation.data_port,
+				     .export_name = name,
+				     .pin = f->activation.pin,
+				     .window = 8,
+				     .timeout_ms = 10000};
+	struct wire_nbd *n = NULL;
+
+	wire_export_name(f->activation.token, disk, name);
+	if (run)
+		memset(o.run_id, run, sizeof(o.run_id));
+	return wire_nbd_open(&o, &n) < 0 ? NULL : n;
+}
+
+static inline struct wire_nbd *fixture_must_open(struct fixture *f, unsigned disk, uint8_t run)
+{
+	struct wire_nbd *n = fixture_open(f, disk, run);
+
+	if (!n)
+		give_up("open: %s %s", err_code(), err_reason());
+	return n;
+}
+
+#endif
