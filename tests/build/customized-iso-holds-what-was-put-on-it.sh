@@ -30,7 +30,7 @@ refuse() { # WHY OPTIONS...
 		echo "not refused: $*"
 		exit 1
 	fi
-	grep -q "$why" "$dir/log" || { cat "$dir/log"; exit 1; }
+	grep -q -e "$why" "$dir/log" || { cat "$dir/log"; exit 1; }
 }
 refuse 'single quotes' --args "a='b'"
 refuse 'single quotes' --args $'a\nb'
