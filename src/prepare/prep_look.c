@@ -133,5 +133,7 @@ int prepare_look(const struct plan *draft, const json_t *inventory,
 	if (rc == 0)
 		rc = look(a, inventory, &views, &g, root_device, guest);
 	report_fini(&report);
-	return rc < 0 ? rc : prepare_teardown(dir);
+	if (g.root_fd >= 0)
+		close(steal_fd(&g.root_fd));
+	return rc < 0 ? views_give_up(rc, dir) : prepare_teardown(dir);
 }

@@ -168,31 +168,6 @@ static int change_views(struct job *j, struct arena *a)
 	return rc;
 }
 
-/* The reason that stands is the cause; what undoing says comes after and is only logged. */
-static void undo(const char *guest_dir)
-{
-	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
-
-	snprintf(code, sizeof(code), "%s", err_code());
-	snprintf(reason, sizeof(reason), "%s", err_reason());
-	if (prepare_teardown(guest_dir) < 0)
-		log_error("prepare: %s", err_reason());
-	err_adopt(code, reason);
-}
-
-/* A view without memory shows itself as any I/O error; say what is behind it. */
-static int explain(int rc)
-{
-	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
-
-	snprintf(code, sizeof(code), "%s", err_code());
-	snprintf(reason, sizeof(reason), "%s", err_reason());
-	if (prepare_check() == -ENOSPC)
-		return -ENOSPC;
-	err_adopt(code, reason);
-	return rc;
-}
-
 static int make_all(struct job *j, struct arena *a, struct map **map, json_t **report)
 {
 	CLEANUP_JSON json_t *sizes = NULL;
@@ -238,13 +213,12 @@ int prepare_make(const struct plan *plan, const struct prepare_options *options,
 	if (rc == 0)
 		rc = make_all(&j, a, map, report);
 	if (rc < 0) {
-		rc = explain(rc);
 		if (j.guest.root_fd >= 0)
 			close(steal_fd(&j.guest.root_fd));
 		json_decref(*report);
 		*report = NULL;
 		*map = NULL;
-		undo(j.options.guest_dir);
+		rc = views_give_up(rc, j.options.guest_dir);
 	}
 	report_fini(&j.report);
 	return rc;
@@ -284,4 +258,23 @@ int prepare_teardown(const char *guest_dir)
 	int rc = unmount_below(guest_dir ? guest_dir : PREPARE_GUEST_DIR);
 
 	return rc == 0 ? views_remove() : rc;
+}
+
+int views_give_up(int rc, const char *guest_dir)
+{
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
+
+	/* A view without memory shows itself as any I/O error; say what is behind it. */
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	if (prepare_check() == -ENOSPC) {
+		rc = -ENOSPC;
+		snprintf(code, sizeof(code), "%s", err_code());
+		snprintf(reason, sizeof(reason), "%s", err_reason());
+	}
+	/* The reason that stands is the cause; what undoing says comes after and is only logged. */
+	if (prepare_teardown(guest_dir) < 0)
+		log_error("prepare: %s", err_reason());
+	err_adopt(code, reason);
+	return rc;
 }

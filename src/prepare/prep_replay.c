@@ -115,19 +115,8 @@ int replay_all(const struct views *v, const char *mount_dir, struct prep_report 
 		if (view->content != DISK_CONTENT_EXT && view->content != DISK_CONTENT_XFS)
 			continue;
 		rc = replay_one(v->arena, view, mount_dir, r);
-		if (rc < 0) {
-			/* A full memory shows itself as I/O errors of whatever runs. */
-			char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
-			int full;
-
-			memcpy(code, err_code(), sizeof(code));
-			memcpy(reason, err_reason(), sizeof(reason));
-			full = prepare_check();
-			if (full == -ENOSPC)
-				return full;
-			err_adopt(code, reason);
+		if (rc < 0)
 			return rc;
-		}
 	}
 	return 0;
 }

@@ -44,4 +44,8 @@ int views_settle(const struct plan *plan, const struct views *v);
 /* Remove all views and their memory. */
 int views_remove(void);
 
+/* After the failure rc: tear everything down and return rc with the reason that stands, or COW_FULL
+ * when that is what was behind it. */
+int views_give_up(int rc, const char *guest_dir);
+
 #endif
