@@ -67,6 +67,8 @@ static void note_used(struct vg_reader *r, const char *text)
 static void note_all_used(struct vg_reader *r, const struct lvm_node *segment)
 {
 	for (const struct lvm_node *n = segment->first; n; n = n->next) {
+		if (!strcmp(n->key, "type"))
+			continue;
 		if (n->kind == LVM_NODE_STRING)
 			note_used(r, n->string);
 		for (const struct lvm_node *i = n->kind == LVM_NODE_LIST ? n->first : NULL; i;
