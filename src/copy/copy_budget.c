@@ -36,6 +36,21 @@ static uint64_t packers_bytes(const struct budget *b)
 	return b->workers * (b->context_bytes + 2 * (uint64_t)WIRE_CHUNK_BYTES);
 }
 
+/* One worker and the fewest chunks. */
+static uint64_t least_bytes(unsigned compression)
+{
+	return pack_context_bytes(compression) + (2 + ITEMS_MIN) * (uint64_t)WIRE_CHUNK_BYTES;
+}
+
+/* A fifth of what is free; more, up to half, when the compression that was asked for needs it. */
+static uint64_t choose_total(unsigned compression)
+{
+	uint64_t free_bytes = free_memory_bytes();
+	uint64_t total = min_of(max_of(free_bytes / 5, TOTAL_MIN_BYTES), TOTAL_MAX_BYTES);
+
+	return max_of(total, min_of(least_bytes(compression), free_bytes / 2));
+}
+
 int budget_make(const struct copy_options *o, struct budget *b)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -43,8 +58,7 @@ int budget_make(const struct copy_options *o, struct budget *b)
 
 	*b = (struct budget){.total_bytes = o->memory_bytes, .workers = o->workers};
 	if (!b->total_bytes)
-		b->total_bytes =
-			min_of(max_of(free_memory_bytes() / 5, TOTAL_MIN_BYTES), TOTAL_MAX_BYTES);
+		b->total_bytes = choose_total(o->compression);
 	if (!b->workers)
 		b->workers = (unsigned)max_of(processors, 1L);
 	b->workers = min_of(b->workers, (unsigned)COPY_WORKERS_MAX);
@@ -62,10 +76,11 @@ int budget_make(const struct copy_options *o, struct budget *b)
 	b->items = (unsigned)min_of(left / WIRE_CHUNK_BYTES, (uint64_t)COPY_ITEMS_MAX);
 	if (b->items < ITEMS_MIN)
 		return fail_code(ENOMEM, "COPY_NO_MEMORY",
-				 "the copy needs %llu MiB of memory at compression %u; lower the "
-				 "compression",
-				 (unsigned long long)(packers_bytes(b) / MIB + ITEMS_MIN),
-				 o->compression);
+				 "compression %u needs %llu MiB of memory for the copy, of which "
+				 "%llu MiB may be used; choose a lower one",
+				 o->compression,
+				 (unsigned long long)(least_bytes(o->compression) / MIB + 1),
+				 (unsigned long long)(b->total_bytes / MIB));
 	b->total_bytes = packers_bytes(b) + b->items * (uint64_t)WIRE_CHUNK_BYTES;
 	return 0;
 }

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * copy_run() and verify_run() against a receiver in this very process, over loopback and TLS: what
+ * arrives, what is refused, and orders while it runs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/run.h"
+#include "copy/copy.h"
+#include "receiver/receiver.h"
+#include "verify/verify.h"
+
+#define SOURCE_BYTES (24 * MIB)
+
+struct fixture {
+	char dir[64], state[96], files[96], source[96];
+	struct receiver *receiver;
+	struct wire_activation activation;
+	struct arena *arena;
+	struct map *map;
+	struct copy_target targets[4];
+	char exports[4][WIRE_EXPORT_MAX];
+	struct copy_control control;
+	struct copy_options options;
+	struct copy_result result;
+	uint8_t *bytes; /* of the source */
+	/* Kept by on_status(). */
+	unsigned calls;
+	uint64_t last_done, last_total, last_durable;
+	void (*order)(struct fixture *f, const struct copy_status *s);
+	uint64_t mark;
+};
+
+static void on_status(void *ctx, const struct copy_status *s)
+{
+	struct fixture *f = ctx;
+
+	f->calls++;
+	f->last_done = f->last_total = f->last_durable = 0;
+	for (size_t i = 0; i < s->disk_count; i++) {
+		assert_true(s->disks[i].done_bytes <= s->disks[i].total_bytes);
+		assert_true(s->disks[i].durable_bytes <= s->disks[i].done_bytes);
+		f->last_done += s->disks[i].done_bytes;
+		f->last_total += s->disks[i].total_bytes;
+		f->last_durable += s->disks[i].durable_bytes;
+	}
+	if (f->order)
+		f->order(f, s);
+}
+
+/* Random, text-like, zero, by turns of 256 KiB. */
+static void make_source(struct fixture *f)
+{
+	CLEANUP_CLOSE int fd = open(f->source, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	f->bytes = calloc(1, SOURCE_BYTES);
+	for (size_t at = 0; at < SOURCE_BYTES; at += 256 * KIB) {
+		if (at / (256 * KIB) % 3 == 0)
+			wire_random(f->bytes + at, 256 * KIB);
+		for (size_t i = 0; at / (256 * KIB) % 3 == 1 && i < 256 * KIB; i++)
+			f->bytes[at + i] = (uint8_t) "some words that repeat "[(i * i / 7) % 23];
+	}
+	assert_int_equal(io_pwrite(fd, f->bytes, SOURCE_BYTES, 0, "source"), 0);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct receiver_options o = {.listen = "127.0.0.1",
+				     .advertise = "127.0.0.1",
+				     .token_uses = 100,
+				     .token_days = 1,
+				     .commit_ms = 50};
+
+	log_setup(LOG_LEVEL_ERROR, NULL, NULL);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/test_copy_run.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	snprintf(f->files, sizeof(f->files), "%s/files", f->dir);
+	snprintf(f->source, sizeof(f->source), "%s/source", f->dir);
+	assert_int_equal(io_mkdir(f->state, 0700), 0);
+	assert_int_equal(io_mkdir(f->files, 0700), 0);
+	o.state_dir = f->state;
+	o.files_dir = f->files;
+	make_source(f);
+	if (receiver_start(&o, &f->receiver) < 0)
+		print_error("%s\n", err_reason());
+	assert_non_null(f->receiver);
+	assert_int_equal(wire_activation_parse(receiver_activation(f->receiver), &f->activation),
+			 0);
+	f->arena = arena_new();
+	f->map = map_new(f->arena, "plan");
+	map_add_source(f->map, f->source, "sda", SOURCE_BYTES);
+	f->options = (struct copy_options){.map = f->map,
+					   .targets = f->targets,
+					   .compression = 5,
+					   .control = &f->control,
+					   .status = on_status,
+					   .status_ctx = f,
+					   .interval_ms = 20,
+					   .memory_bytes = 16 * MIB};
+	memset(f->options.run_id, 7, sizeof(f->options.run_id));
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	const char *const argv[] = {"rm", "-rf", f->dir, NULL};
+
+	receiver_stop(f->receiver);
+	copy_result_fini(&f->result);
+	arena_free(f->arena);
+	run_check(argv, 10000);
+	free(f->bytes);
+	free(f);
+	return 0;
+}
+
+/* Finish the map, and tell the receiver sizes, each `less` bytes smaller than the map's. */
+static void announce(struct fixture *f, uint64_t less)
+{
+	CLEANUP_JSON json_t *plan = json_object();
+	CLEANUP_FREE char *text = NULL;
+	json_t *disks = json_array();
+	struct wire_control *control;
+
+	assert_int_equal(map_finish(f->map), 0);
+	for (unsigned i = 0; i < f->map->disk_count; i++) {
+		json_array_append_new(disks,
+				      json_pack("{s:i,s:o}", "index", (int)i, "target_bytes",
+						json_u64(f->map->disks[i].size_bytes - less)));
+		wire_export_name(f->activation.token, i, f->exports[i]);
+		f->targets[i] = (struct copy_target){.host = f->activation.host,
+						     .port = f->activation.data_port,
+						     .export_name = f->exports[i],
+						     .pin = f->activation.pin};
+	}
+	json_object_set_new(plan, "disks", disks);
+	text = json_text(plan);
+	assert_int_equal(wire_control_open(&f->activation, 10000, &control), 0);
+	if (wire_control_put(control, "/v1/artefact/plan.json", text, strlen(text),
+			     "application/json", NULL, NULL) < 0)
+		print_error("%s\n", err_reason());
+	wire_control_close(control);
+}
+
+static int run(struct fixture *f)
+{
+	int rc;
+
+	copy_result_fini(&f->result);
+	rc = copy_run(&f->options, &f->result);
+	if (rc < 0)
+		print_message("%s: %s\n", err_code(), err_reason());
+	return rc;
+}
+
+static void assert_target(struct fixture *f, unsigned disk, const uint8_t *want, size_t bytes)
+{
+	CLEANUP_FREE char *got = NULL;
+	char path[128];
+	size_t got_bytes;
+
+	snprintf(path, sizeof(path), "%s/disk%u.raw", f->files, disk);
+	assert_int_equal(io_read_file(path, 256 * MIB, &got, &got_bytes), 0);
+	assert_int_equal(got_bytes, bytes);
+	assert_memory_equal(got, want, bytes);
+}
+
+static void simple_disk(struct fixture *f)
+{
+	map_add_disk(f->map, "sda", SOURCE_BYTES);
+	map_add_range(f->map, 0, 0, SOURCE_BYTES, 0, 0);
+	announce(f, 0);
+}
+
+static void a_map_of_everything_arrives_as_it_says(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = 40 * MIB + 1536;
+	uint8_t *want = calloc(1, size), *second = calloc(1, 3 * MIB);
+
+	map_add_disk(f->map, "sda", size);
+	map_add_disk(f->map, "sdb", 3 * MIB);
+	map_add_range(f->map, 0, 0, 10 * MIB, 0, 0);
+	map_add_range(f->map, 0, 17 * MIB + 4096, 5 * MIB, 0, 3 * MIB + 512);
+	map_add_zero(f->map, 0, 2 * MIB + 100, MIB);
+	map_add_literal(f->map, 0, size - 12, "the last one", 12);
+	map_add_range(f->map, 1, 100, 200, 0, 100);
+	memcpy(want, f->bytes, 10 * MIB);
+	memcpy(want + 17 * MIB + 4096, f->bytes + 3 * MIB + 512, 5 * MIB);
+	memset(want + 2 * MIB + 100, 0, MIB);
+	memcpy(want + size - 12, "the last one", 12);
+	memcpy(second + 100, f->bytes + 100, 200);
+	announce(f, 0);
+	assert_int_equal(run(f), 0);
+	assert_target(f, 0, want, size);
+	assert_target(f, 1, second, 3 * MIB);
+	assert_int_equal(f->last_done, f->last_total);
+	assert_int_equal(f->last_durable, f->last_total);
+	free(want);
+	free(second);
+}
+
+static void the_same_arrives_at_every_setting(void **state)
+{
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	for (unsigned i = 0; i < 5; i++) {
+		const struct copy_options settings[] = {
+			{.compression = 0, .connections = 1, .readers = 1, .workers = 1},
+			{.compression = 10,
+			 .connections = 7,
+			 .workers = 3,
+			 .memory_bytes = 40 * MIB},
+			{.compression = 7, .adaptive = true},
+			{.compression = 3, .memory_bytes = 12 * MIB, .readers = 8},
+			{.compression = 7, .no_extension = true},
+		};
+		struct copy_options o = f->options;
+
+		o.compression = settings[i].compression;
+		o.connections = settings[i].connections;
+		o.readers = settings[i].readers;
+		o.workers = settings[i].workers;
+		o.adaptive = settings[i].adaptive;
+		o.no_extension = settings[i].no_extension;
+		if (settings[i].memory_bytes)
+			o.memory_bytes = settings[i].memory_bytes;
+		/* Other bytes each time, so that all of them travel. */
+		memset(f->bytes + i * MIB, (int)i + 1, 2 * MIB);
+		{
+			CLEANUP_CLOSE int fd = open(f->source, O_WRONLY);
+
+			assert_int_equal(io_pwrite(fd, f->bytes, SOURCE_BYTES, 0, "source"), 0);
+		}
+		memset(o.run_id, (int)i + 20, sizeof(o.run_id));
+		copy_result_fini(&f->result);
+		assert_int_equal(copy_run(&o, &f->result), 0);
+		assert_target(f, 0, f->bytes, SOURCE_BYTES);
+	}
+}
+
+struct bad_disk {
+	struct fixture *fixture;
+	uint64_t bad_byte;
+};
+
+static ssize_t read_bad(void *ctx, unsigned source, void *buf, size_t bytes, uint64_t offset_bytes)
+{
+	struct bad_disk *d = ctx;
+
+	(void)source;
+	if (range_ok(d->bad_byte - offset_bytes, 1, bytes) && d->bad_byte >= offset_bytes) {
+		errno = EIO;
+		return -1;
+	}
+	memcpy(buf, d->fixture->bytes + offset_bytes, bytes);
+	return (ssize_t)bytes;
+}
+
+static void a_bad_sector_stops_the_run_and_the_next_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	struct bad_disk d = {.fixture = f, .bad_byte = 17 * MIB + 777};
+
+	simple_disk(f);
+	f->options.read = read_bad;
+	f->options.read_ctx = &d;
+	f->options.patience_ms = 600000;
+	assert_int_equal(run(f), -EIO);
+	assert_string_equal(err_code(), "SOURCE_READ_ERROR");
+	assert_non_null(strstr(err_reason(), "disk sda cannot be read at sector 34817 "));
+	d.bad_byte = UINT64_MAX;
+	assert_int_equal(run(f), 0);
+	assert_target(f, 0, f->bytes, SOURCE_BYTES);
+}
+
+static void cancel_half_way(struct fixture *f, const struct copy_status *s)
+{
+	if (s->disks[0].done_bytes > SOURCE_BYTES / 3)
+		atomic_store(&f->control.cancelled, true);
+}
+
+static void a_cancelled_copy_goes_on_when_started_again(void **state)
+{
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	f->options.compression = 0;
+	atomic_store(&f->control.rate_mbit, 160);
+	f->order = cancel_half_way;
+	assert_int_equal(run(f), -ECANCELED);
+	assert_string_equal(err_code(), "COPY_CANCELLED");
+	f->order = NULL;
+	atomic_store(&f->control.cancelled, false);
+	atomic_store(&f->control.rate_mbit, 0);
+	assert_int_equal(run(f), 0);
+	assert_true(f->result.disks[0].skipped_chunks >= 4);
+	assert_target(f, 0, f->bytes, SOURCE_BYTES);
+	/* And once more: everything is there. */
+	assert_int_equal(run(f), 0);
+	assert_int_equal(f->result.disks[0].skipped_chunks, SOURCE_BYTES / MIB);
+	assert_int_equal(f->result.disks[0].read_bytes, 0);
+}
+
+/* Pause at the first sight of data, look on for half a second, go on. */
+static void pause_a_while(struct fixture *f, const struct copy_status *s)
+{
+	if (!f->mark && s->disks[0].done_bytes > 0) {
+		f->mark = clock_ms();
+		atomic_store(&f->control.paused, true);
+	} else if (f->mark && clock_ms() - f->mark > 500) {
+		atomic_store(&f->control.paused, false);
+	} else if (f->mark && clock_ms() - f->mark > 300) {
+		/* What was on its way has arrived long ago; not all of it was. */
+		assert_true(s->disks[0].done_bytes < SOURCE_BYTES);
+	}
+}
+
+static void a_paused_copy_stands_still_and_goes_on(void **state)
+{
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	f->options.compression = 0;
+	atomic_store(&f->control.rate_mbit, 200);
+	f->order = pause_a_while;
+	assert_int_equal(run(f), 0);
+	assert_true(f->result.elapsed_ms > 500);
+	assert_target(f, 0, f->bytes, SOURCE_BYTES);
+}
+
+static void lift_the_limit(struct fixture *f, const struct copy_status *s)
+{
+	(void)s;
+	if (f->calls == 10)
+		atomic_store(&f->control.rate_mbit, 0);
+}
+
+static void a_new_limit_holds_while_it_runs(void **state)
+{
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	f->options.compression = 0;
+	/* 16 MiB of data would take more than two minutes. */
+	atomic_store(&f->control.rate_mbit, 1);
+	f->order = lift_the_limit;
+	assert_int_equal(run(f), 0);
+	assert_true(f->result.elapsed_ms < 30000);
+	assert_target(f, 0, f->bytes, SOURCE_BYTES);
+}
+
+static void a_target_that_is_too_small_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	map_add_disk(f->map, "sda", SOURCE_BYTES);
+	map_add_range(f->map, 0, 0, SOURCE_BYTES, 0, 0);
+	announce(f, 512);
+	f->options.patience_ms = 600000;
+	assert_int_equal(run(f), -ENOSPC);
+	assert_string_equal(err_code(), "TARGET_TOO_SMALL");
+}
+
+static void wrong_keys_are_final_whatever_the_patience(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t pin[WIRE_PIN_BYTES];
+
+	simple_disk(f);
+	f->options.patience_ms = 600000;
+	memcpy(pin, f->activation.pin, sizeof(pin));
+	pin[5] ^= 1;
+	f->targets[0].pin = pin;
+	assert_true(run(f) < 0);
+	assert_string_equal(err_code(), "PIN_MISMATCH");
+	f->targets[0].pin = f->activation.pin;
+	f->exports[0][3] = f->exports[0][3] == '0' ? '1' : '0';
+	assert_true(run(f) < 0);
+	assert_true(strcmp(err_code(), "TOKEN_REFUSED") == 0 ||
+		    strcmp(err_code(), "EXPORT_UNKNOWN") == 0);
+}
+
+static void nobody_there_is_try_again(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t start_ms;
+
+	simple_disk(f);
+	receiver_stop(f->receiver);
+	f->receiver = NULL;
+	assert_true(run(f) < 0);
+	assert_string_equal(err_code(), "RECEIVER_UNREACHABLE");
+	f->options.patience_ms = 1500;
+	start_ms = clock_ms();
+	assert_true(run(f) < 0);
+	assert_true(clock_ms() - start_ms >= 1500);
+	assert_true(f->result.reconnects >= 1);
+}
+
+/* ---- verify ---- */
+
+static void root_by_hand(const uint8_t *bytes, uint64_t from, uint64_t chunks, uint8_t *root)
+{
+	uint8_t both[65] = {1}, leaf[17] = {0}, digest[WIRE_DIGEST_MAX];
+	uint64_t half = 1;
+
+	if (chunks == 1) {
+		wire_digest(bytes + from * MIB, MIB, digest);
+		memcpy(leaf + 1, digest, 16);
+		hash_sha256(leaf, sizeof(leaf), root);
+		return;
+	}
+	while (half * 2 < chunks)
+		half *= 2;
+	root_by_hand(bytes, from, half, both + 1);
+	root_by_hand(bytes, from + half, chunks - half, both + 33);
+	hash_sha256(both, sizeof(both), root);
+}
+
+static void what_arrived_verifies_and_has_the_root_of_its_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct verify_options v = {.map = f->map, .targets = f->targets, .copied = &f->result};
+	struct verify_result r;
+	uint8_t root[32];
+
+	simple_disk(f);
+	assert_int_equal(run(f), 0);
+	memcpy(v.run_id, f->options.run_id, sizeof(v.run_id));
+	assert_int_equal(verify_run(&v, &r), 0);
+	assert_true(r.disks[0].compared);
+	root_by_hand(f->bytes, 0, SOURCE_BYTES / MIB, root);
+	assert_memory_equal(r.disks[0].root, root, 32);
+	v.copied = NULL;
+	assert_int_equal(verify_run(&v, &r), 0);
+	assert_false(r.disks[0].compared);
+}
+
+static void what_differs_or_is_lacking_is_located(void **state)
+{
+	struct fixture *f = *state;
+	struct verify_options v = {.map = f->map, .targets = f->targets, .copied = &f->result};
+	struct verify_result r;
+
+	simple_disk(f);
+	assert_int_equal(run(f), 0);
+	memcpy(v.run_id, f->options.run_id, sizeof(v.run_id));
+	f->result.disks[0].digests[9 * WIRE_DIGEST_BYTES + 3] ^= 1;
+	assert_int_equal(verify_run(&v, &r), -EBADMSG);
+	assert_string_equal(err_code(), "VERIFY_MISMATCH");
+	assert_int_equal(r.disks[0].wrong_chunks, 1);
+	assert_int_equal(r.disks[0].first_bad_byte, 9 * MIB);
+	f->result.disks[0].digests[9 * WIRE_DIGEST_BYTES + 3] ^= 1;
+	v.run_id[0] ^= 1; /* nothing is of that run */
+	assert_int_equal(verify_run(&v, &r), -EBADMSG);
+	assert_int_equal(r.disks[0].lacking_chunks, SOURCE_BYTES / MIB);
+}
+
+static void merkle_roots_of_few_leaves(void **state)
+{
+	struct verify_tree t;
+	uint8_t digest[16] = {1, 2, 3}, leaf[17] = {0, 1, 2, 3}, root[32], one[32], both[65] = {1};
+
+	(void)state;
+	verify_tree_init(&t);
+	verify_tree_root(&t, root);
+	hash_sha256("", 0, one);
+	assert_memory_equal(root, one, 32);
+	verify_tree_add(&t, digest);
+	verify_tree_root(&t, root);
+	hash_sha256(leaf, sizeof(leaf), one);
+	assert_memory_equal(root, one, 32);
+	verify_tree_add(&t, digest);
+	verify_tree_root(&t, root);
+	memcpy(both + 1, one, 32);
+	memcpy(both + 33, one, 32);
+	hash_sha256(both, sizeof(both), both + 1);
+	assert_memory_equal(root, both + 1, 32);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_map_of_everything_arrives_as_it_says),
+		TEST(the_same_arrives_at_every_setting),
+		TEST(a_bad_sector_stops_the_run_and_the_next_goes_on),
+		TEST(a_cancelled_copy_goes_on_when_started_again),
+		TEST(a_paused_copy_stands_still_and_goes_on),
+		TEST(a_new_limit_holds_while_it_runs),
+		TEST(a_target_that_is_too_small_is_refused),
+		TEST(wrong_keys_are_final_whatever_the_patience),
+		TEST(nobody_there_is_try_again),
+		TEST(what_arrived_verifies_and_has_the_root_of_its_bytes),
+		TEST(what_differs_or_is_lacking_is_located),
+		cmocka_unit_test(merkle_roots_of_few_leaves),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
