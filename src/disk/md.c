@@ -171,7 +171,9 @@ int disk_md_read(struct arena *a, int fd, const char *name, uint64_t offset_byte
 			continue;
 		major = cursor_le32(&c);
 		*out = (struct disk_md){.metadata = p->metadata};
-		if (major == 1 && p->metadata[0] == '1')
+		/* One that says it stands elsewhere belongs to a part of this range, or to more. */
+		cursor_skip(&c, 144 - 8);
+		if (major == 1 && p->metadata[0] == '1' && cursor_le64(&c) == p->offset_bytes / 512)
 			return v1_parse(a, name, sb, out);
 		if (major == 0 && p->metadata[0] == '0')
 			return v0_parse(a, name, sb, out);

@@ -110,6 +110,18 @@ static int add_partition(struct inv *inv, const struct inv_disk *d, const struct
 	return add_content(inv, d, name, p->offset_bytes, p->length_bytes, j);
 }
 
+/* Firmware and old arrays are made of whole disks and hold the partitions that each disk shows. */
+static void check_whole_member(struct inv *inv, const struct inv_disk *d)
+{
+	struct disk_md md;
+
+	if (disk_md_read(inv->arena, d->fd, d->name, 0, d->size_bytes, &md) == 0 &&
+	    md.metadata[0] == '1')
+		inv_problem(
+			inv, "RAID_UNSUPPORTED", d->name,
+			"the whole disk is a member of a RAID, and the partitions are inside it");
+}
+
 static json_t *table_json(const struct disk_table *t)
 {
 	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b}", "kind", table_names[t->kind], "id",
@@ -137,6 +149,7 @@ int inv_disk_contents(struct inv *inv, struct inv_disk *d)
 		return add_content(inv, d, d->name, 0, d->size_bytes, d->json);
 	if (json_object_set_new(d->json, "table", table_json(&t)))
 		return fail(ENOMEM, "partition table");
+	check_whole_member(inv, d);
 	for (size_t i = 0; rc == 0 && i < t.count; i++)
 		rc = add_partition(inv, d, &t.partitions[i], list);
 	return rc;

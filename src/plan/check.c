@@ -194,17 +194,17 @@ static void check_system(struct planner *p)
 
 static void check_ens_disks(struct planner *p)
 {
-	char size[24];
-
 	for (size_t i = 0; i < p->order_count; i++) {
 		const struct source_disk *d = p->order[i];
+		uint64_t gib = div_up(d->target_bytes, GIB);
 
-		num_bytes_text(d->target_bytes, size, sizeof(size));
 		if (i == 0 && (d->target_bytes > PLAN_SYSTEM_MAX_BYTES ||
 			       d->target_bytes < PLAN_SYSTEM_MIN_BYTES))
-			plan_note(p, "ENS_SYSTEM_DISK_SIZE", d->name, "it would have %s", size);
+			plan_note(p, "ENS_SYSTEM_DISK_SIZE", d->name,
+				  "the system disk would have %" PRIu64 " GiB", gib);
 		if (i > 0 && d->target_bytes > PLAN_DATA_MAX_BYTES)
-			plan_note(p, "ENS_DATA_DISK_TOO_LARGE", d->name, "it would have %s", size);
+			plan_note(p, "ENS_DATA_DISK_TOO_LARGE", d->name,
+				  "the data disk would have %" PRIu64 " GiB", gib);
 	}
 	if (p->order_count > PLAN_DATA_DISKS_MAX + 1)
 		plan_note(p, "ENS_TOO_MANY_DATA_DISKS", "", "there are %zu data disks",

@@ -107,10 +107,15 @@ void plan_lvm_decide(struct planner *p)
 				continue;
 			lv->as_volume =
 				lv->plain && piece_count(lv) <= PIECES_MAX && is_complete(p, lv);
-			if (!lv->as_volume)
-				plan_note(p, "LVM_COPIED_WHOLE", name,
-					  "it is a \"%s\" volume, or other volumes are built on it",
+			if (lv->as_volume)
+				continue;
+			if (strcmp(lv->segments[0].type, "striped"))
+				plan_note(p, "LVM_COPIED_WHOLE", name, "it is of type %s",
 					  lv->segments[0].type);
+			else
+				plan_note(p, "LVM_COPIED_WHOLE", name,
+					  "other volumes are built on it, parts of it are missing, "
+					  "or it is in very many pieces");
 		}
 	}
 }

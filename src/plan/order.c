@@ -5,6 +5,7 @@
  */
 #include "plan/private.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
@@ -196,16 +197,14 @@ static uint64_t device_bytes(const json_t *target, unsigned index)
 static void size_for_device(struct planner *p, struct source_disk *d)
 {
 	uint64_t device = device_bytes(p->target, d->index);
-	char need[24], have[24];
 
 	if (!device) {
 		plan_note(p, "TARGET_TOO_FEW_DISKS", d->name,
 			  "the receiver has no disk%u for this disk", d->index);
 	} else if (device < d->size_bytes) {
 		plan_note(p, "TARGET_TOO_SMALL", d->name,
-			  "the disk has %s, the receiver's disk%u only %s",
-			  num_bytes_text(d->size_bytes, need, sizeof(need)), d->index,
-			  num_bytes_text(device, have, sizeof(have)));
+			  "the disk has %" PRIu64 " bytes, the receiver's disk%u only %" PRIu64,
+			  d->size_bytes, d->index, device);
 	} else {
 		/* A backup GPT belongs at the real end of the device. */
 		d->target_bytes = round_down(device, d->sector_bytes);
