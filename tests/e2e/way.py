@@ -16,6 +16,8 @@ import disks
 import vm
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# An emulated timer on a busy host can be late enough to be taken for a broken one.
+BUSY_HOST = "no_timer_check"
 LIVE_MEMORY_MIB = 192
 NET = "user,id=net,restrict=off"
 
@@ -117,7 +119,7 @@ def source_machine(folder, disk_paths, arguments, memory_mib=LIVE_MEMORY_MIB, na
 def live_arguments(words):
     """Boot kernel and initramfs without a medium, for tests whose subject is not the medium."""
     return ["-kernel", os.path.join(ROOT, "build/pxe/vmlinuz"), "-initrd", os.path.join(ROOT, "build/pxe/initramfs"),
-            "-append", " ".join(["quiet", "console=tty0", "console=ttyS0,115200", "ip=dhcp"] + words)]
+            "-append", " ".join(["quiet", BUSY_HOST, "console=tty0", "console=ttyS0,115200", "ip=dhcp"] + words)]
 
 
 def copy_machine(folder, disk_paths, sku="coldlift-check disks=vd net=virtio_net poweroff", name="copy"):
