@@ -11,7 +11,7 @@ declare -A may=(
 	[cmd]="base disk map wire console inventory plan prepare copy verify receiver"
 )
 declare -A owner=(
-	[curl/curl.h]="wire" [microhttpd.h]="receiver" [bearssl.h]="base wire" [zstd.h]="wire copy inventory prepare"
+	[curl/curl.h]="wire" [microhttpd.h]="receiver" [bearssl.h]="base wire" [zstd.h]="wire copy inventory prepare receiver"
 	[xxhash.h]="wire" [ext2fs/ext2fs.h]="disk" [blkid/blkid.h]="disk" [libdevmapper.h]="prepare"
 )
 bad=0
