@@ -33,6 +33,8 @@ static const struct advice {
 			   "the source has disks, then try again."},
 	{"FS_DAMAGED",
 	 "Repair the file system on the source (e2fsck, xfs_repair), then try again."},
+	{"FS_DIRTY", "The journal of this file system was not replayed. Start the machine's own "
+		     "system once and shut it down in order, or run its file system check."},
 	{"FS_REPLAY_FAILED",
 	 "Mount and unmount the file system once on the source, then try again."},
 	{"GUEST_BOOT_FULL",
