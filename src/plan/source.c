@@ -10,6 +10,8 @@
 #include "base/json.h"
 #include "base/num.h"
 
+#define DISKS_MAX 64
+
 static int read_extents(struct arena *a, const json_t *list, struct disk_extents *out)
 {
 	size_t i;
@@ -97,6 +99,28 @@ static int read_table(struct arena *a, const json_t *j, struct source_disk *d)
 	return rc < 0 ? rc : read_extents(a, json_object_get(j, "meta"), &d->meta);
 }
 
+/* The table's own ranges lie on the disk and in no partition. */
+static int check_meta(const struct source_disk *d)
+{
+	for (size_t i = 0; i < d->meta.count; i++) {
+		const struct disk_extent *m = &d->meta.list[i];
+
+		if (!range_ok(m->offset_bytes, m->length_bytes, d->size_bytes))
+			return fail_code(EINVAL, "JSON_INVALID", "the table of %s is not on it",
+					 d->name);
+		for (size_t k = 0; k < d->part_count; k++) {
+			const struct source_part *p = &d->parts[k];
+
+			if (!p->extended && m->offset_bytes < p->offset_bytes + p->length_bytes &&
+			    p->offset_bytes < m->offset_bytes + m->length_bytes)
+				return fail_code(EINVAL, "JSON_INVALID",
+						 "partition %s covers a part of the table",
+						 p->name);
+		}
+	}
+	return 0;
+}
+
 /* By offset and without overlap, or what is made of them would be wrong. */
 static int check_parts(const struct source_disk *d)
 {
@@ -112,7 +136,7 @@ static int check_parts(const struct source_disk *d)
 					 p->name);
 		end = p->offset_bytes + p->length_bytes;
 	}
-	return 0;
+	return check_meta(d);
 }
 
 static int read_disk(struct arena *a, const json_t *j, struct source_disk *d)
@@ -183,14 +207,17 @@ static int read_segment(struct arena *a, const json_t *j, struct source_segment 
 		if (rc < 0)
 			return rc;
 	}
-	if (s->stripe_count > 1 && !s->stripe_bytes)
-		return fail_code(EINVAL, "JSON_INVALID", "a segment has stripes of no size");
+	if (s->stripe_count > 1 &&
+	    (!s->stripe_bytes || s->length_bytes / s->stripe_count % s->stripe_bytes ||
+	     s->length_bytes % s->stripe_count))
+		return fail_code(EINVAL, "JSON_INVALID", "a segment has uneven stripes");
 	return 0;
 }
 
 static int read_lv(struct arena *a, const json_t *j, struct source_lv *lv)
 {
 	json_t *segments = NULL, *s;
+	uint64_t end = 0;
 	size_t i;
 	int rc = json_get_string(j, "name", &lv->name);
 
@@ -205,10 +232,18 @@ static int read_lv(struct arena *a, const json_t *j, struct source_lv *lv)
 	if (rc < 0)
 		return rc;
 	json_array_foreach (segments, i, s) {
-		rc = read_segment(a, s, arena_push(a, &lv->segments, &lv->segment_count));
+		struct source_segment *to = arena_push(a, &lv->segments, &lv->segment_count);
+
+		rc = read_segment(a, s, to);
 		if (rc < 0)
 			return rc;
+		if (to->lv_offset_bytes != end || !add_ok(end, to->length_bytes, &end))
+			return fail_code(EINVAL, "JSON_INVALID", "segments of %s leave a gap",
+					 lv->name);
 	}
+	if (end != lv->size_bytes)
+		return fail_code(EINVAL, "JSON_INVALID", "segments of %s are not all of it",
+				 lv->name);
 	return read_content(json_object_get(j, "content"), &lv->content);
 }
 
@@ -265,6 +300,11 @@ static int read_lvm(struct arena *a, const json_t *j, struct source *s)
 		pv->part = plan_find_part(s, pv->device, &pv->disk);
 		if (!pv->part)
 			return fail_code(EINVAL, "JSON_INVALID", "there is no device %s",
+					 pv->device);
+		if (pv->meta.count && !range_ok(pv->meta.list[pv->meta.count - 1].offset_bytes,
+						pv->meta.list[pv->meta.count - 1].length_bytes,
+						pv->part->length_bytes))
+			return fail_code(EINVAL, "JSON_INVALID", "metadata of %s is not on it",
 					 pv->device);
 	}
 	rc = json_get_array(j, "groups", &list);
@@ -325,6 +365,8 @@ int plan_source_read(struct arena *a, const json_t *inventory, struct source *ou
 		rc = json_get_array(inventory, "disks", &list);
 	if (rc < 0)
 		return rc;
+	if (json_array_size(list) > DISKS_MAX)
+		return fail_code(EINVAL, "JSON_INVALID", "there are more than %d disks", DISKS_MAX);
 	json_array_foreach (list, i, item) {
 		rc = read_disk(a, item, arena_push(a, &out->disks, &out->disk_count));
 		if (rc < 0)
