@@ -71,7 +71,7 @@ void map_add_zero(struct map *m, unsigned disk, uint64_t offset_bytes, uint64_t 
  */
 int map_finish(struct map *m);
 
-/* Text file, one entry a line, with a checksum at its end; see docs/architecture. -EINVAL when
+/* Text file, one entry a line, with a checksum at its end; see docs/copy.md. -EINVAL when
  * foreign or cut. */
 int map_write(const struct map *m, const char *path);
 int map_read(struct arena *a, const char *path, struct map **out);
