@@ -143,7 +143,7 @@ static void take_body(struct upload *u, const char *data, size_t bytes)
 		return;
 	if (bytes > u->max - u->bytes) {
 		u->refused = true;
-		u->status = 413;
+		u->status = u->max ? 413 : 404;
 		return;
 	}
 	grown = realloc(u->data, u->bytes + bytes + 1);
@@ -164,6 +164,8 @@ static void refuse(struct control *c, struct MHD_Connection *mhd, unsigned statu
 	if (status == 401)
 		control_error(out, 401, "TOKEN_REFUSED", token_verdict_text(check_token(c, mhd)),
 			      "use the activation code that this receiver printed");
+	else if (status == 404)
+		control_path_unknown(out);
 	else if (status == 413)
 		control_error(out, 413, "BODY_TOO_LARGE", "the body is longer than this path takes",
 			      "send less");

@@ -62,6 +62,8 @@ void control_json(struct control_reply *out, unsigned status, json_t *json); /* 
 void control_error(struct control_reply *out, unsigned status, const char *code,
 		   const char *message, const char *advice);
 
+void control_path_unknown(struct control_reply *out);
+
 /* Reports. */
 json_t *control_disks(struct control *c);
 void control_metrics(struct control *c, struct control_reply *out);

@@ -257,6 +257,12 @@ static const struct route routes[] = {
 	{"GET", "/", control_page, NULL},
 };
 
+void control_path_unknown(struct control_reply *out)
+{
+	control_error(out, 404, "PATH_UNKNOWN", "there is nothing at this path and method",
+		      "see docs/protocol.md");
+}
+
 void control_answer(struct control *c, const struct control_request *q, struct control_reply *out)
 {
 	const char *name = artefact_name(q->path);
@@ -280,6 +286,5 @@ void control_answer(struct control *c, const struct control_request *q, struct c
 			routes[i].answer_body(c, q, out);
 		return;
 	}
-	control_error(out, 404, "PATH_UNKNOWN", "there is nothing at this path and method",
-		      "see docs/protocol.md");
+	control_path_unknown(out);
 }

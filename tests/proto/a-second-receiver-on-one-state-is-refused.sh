@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Two receivers cannot use one state directory, nor one port; and the message says so.
+. "$(dirname "$0")/lib-receiver.sh"
+start_receiver
+status=0
+"$program" serve --state "$work/state" --files "$work/files2" --listen 127.0.0.1 --control-port 0 --data-port 0 2>"$work/second" || status=$?
+[ "$status" = 1 ]
+grep -q STATE_IN_USE "$work/second"
+status=0
+"$program" serve --state "$work/state2" --files "$work/files2" --listen 127.0.0.1 --control-port 0 --data-port "$data_port" \
+	2>"$work/second" || status=$?
+[ "$status" = 1 ]
+grep -q PORT_IN_USE "$work/second"
+# The same receiver comes back with the same code.
+before=$activation
+ports="--control-port $control_port --data-port $data_port"
+end_receiver TERM
+# shellcheck disable=SC2086
+start_receiver $ports
+[ "$activation" = "$before" ]

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The control service is plain HTTPS and JSON: artefacts, state and orders, metrics, a page; each with limits.
+. "$(dirname "$0")/lib-receiver.sh"
+requires curl python3
+start_receiver
+put_plan 3145728
+control GET /v1/artefact/plan.json | grep -q target_bytes
+control PUT /v1/artefact/passwd x | grep -q PATH_UNKNOWN
+control GET /v1/artefact/verify.json | grep -q ARTEFACT_MISSING
+head -c 300000 /dev/zero | tr '\0' x >"$work/long"
+control POST /v1/state "@$work/long" | grep -q BODY_TOO_LARGE
+control POST /v1/state nonsense | grep -q BODY_NOT_JSON
+control POST /v1/command '{"pause": true, "rate_mbit": 50}' >/dev/null
+control POST /v1/state '{"state": "Running", "phase": "<b>Syncing"}' |
+	python3 -c 'import json,sys; c=json.load(sys.stdin)["commands"]; assert c == {"pause": True, "cancel": False, "rate_mbit": 50}'
+control POST /v1/command '{"pause": false, "rate_mbit": null}' | grep -q '"rate_mbit": null'
+control GET / | grep -q 'Running: &lt;b&gt;Syncing'
+control PUT /v1/log 'a line' | grep -q '"bytes": 6'
+control GET /metrics | tail -n 1 | grep -qx '# EOF'
+control GET /metrics | grep -q '^coldlift_disk_chunks{disk="0"} 3$'
+# A browser shows the token as a password.
+curl -sS --cacert "$work/state/cert.pem" -u "me:$token" "https://localhost:$control_port/" | grep -q 'Coldlift receiver'
+[ "$(curl -sS -o /dev/null -w '%{http_code}' --cacert "$work/state/cert.pem" "https://localhost:$control_port/")" = 401 ]
