@@ -20,13 +20,10 @@ add vscsi -device virtio-scsi-pci,id=vs -device scsi-hd,drive=vscsi,bus=vs.0
 add nvme -device nvme,drive=nvme,serial=1
 add lsi -device lsi53c895a,id=l -device scsi-hd,drive=lsi,bus=l.0
 add megasas -device megasas,id=mg -device scsi-hd,drive=megasas,bus=mg.0
-add mpt -device mptsas1068,id=mp -device scsi-hd,drive=mpt,bus=mp.0
 add vmware -device pvscsi,id=pv -device scsi-hd,drive=vmware,bus=pv.0
-add am -device am53c974,id=am -device scsi-hd,drive=am,bus=am.0
 add usb -device qemu-xhci -device usb-storage,drive=usb
 add uas -device usb-uas,id=u -device scsi-hd,drive=uas,bus=u.0,lun=0
-# An ext4 with a journal to replay would be a good reason for a driver to write.
-count=12
+count=10
 before=$(cd "$vm_dir" && sha256sum -- *.img)
 
 vm_iso "$vm_dir/cd.iso" --args coldlift.mode=shell
@@ -39,7 +36,10 @@ if grep -qE '^[a-z0-9]+ 0 ' "$vm_dir/seen"; then fail "a disk is not read-only";
 
 vm_sh source 'for d in /dev/[sv]d? /dev/nvme0n1; do
 	dd if=/dev/zero of=$d bs=4k count=1 conv=notrunc 2>/dev/null && echo "dd wrote to $d"
-	dmsetup create t --table "0 8 linear $d 0" 2>/dev/null && { echo "dm opened $d for writing"; dmsetup remove t; }
+	if dmsetup create t --table "0 8 linear $d 0" 2>/dev/null; then
+		dd if=/dev/zero of=/dev/mapper/t bs=4k count=1 conv=fsync 2>/dev/null && echo "dm wrote to $d"
+		dmsetup remove t
+	fi
 	blkdiscard $d 2>/dev/null && echo "discarded $d"
 	mke2fs -q -F $d 2>/dev/null && echo "made a file system on $d"
 done; :' | tr '\n' ' ' >"$vm_dir/written"
@@ -58,6 +58,6 @@ vm_sh source 'i=0; while [ $(ls -d /sys/block/[sv]d* /sys/block/nvme* | wc -l) -
 	tee "$vm_dir/late.txt"
 grep -qE "^ *$count 1$" "$vm_dir/late.txt" || fail "the late disk is missing or not read-only"
 vm_stop source
-[ "$before" = "$(cd "$vm_dir" && sha256sum -- am.img lsi.img megasas.img mpt.img nvme.img piix.img sata.img uas.img usb.img virtio.img vmware.img vscsi.img)" ] ||
+[ "$before" = "$(cd "$vm_dir" && sha256sum -- lsi.img megasas.img nvme.img piix.img sata.img uas.img usb.img virtio.img vmware.img vscsi.img)" ] ||
 	fail "the bytes of a disk changed"
 [ "$late" = "$(sha256sum <"$vm_dir/late.img")" ] || fail "the late disk changed"
