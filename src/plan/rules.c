@@ -36,7 +36,7 @@ const struct plan_rule plan_rules[] = {
 	{.code = "NO_DISKS",
 	 .advice = "No disk was found. Check the controller's mode in the firmware set-up (AHCI instead of RAID), or ask for a kernel with its driver."},
 	{.code = "DISK_UNREADABLE",
-	 .advice = "Read the disk's own error log (the shell has smartctl's facts in dmesg), check cables, or leave the disk out with \"exclude_disks\" in the job."},
+	 .advice = "See what the kernel says (dmesg, in the shell), check the disk's cables, or leave the disk out with \"exclude_disks\" in the job."},
 	{.code = "TABLE_INVALID",
 	 .advice = "Repair the partition table on the source with its own tools (sfdisk, gdisk), or leave the disk out with \"exclude_disks\" in the job."},
 
