@@ -135,6 +135,8 @@ int run_prepare(struct run *r)
 	struct prepare_options options = prepare_options(r);
 	int rc;
 
+	/* What the job allows, too. */
+	options.allow = r->plan->allow;
 	if (take_up_views(r))
 		return 0;
 	/* An old report must not outlive the views that it speaks of. */
