@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "cmd/cmd.h"
+#include "inventory/inventory.h"
 #include "map/map.h"
 #include "plan/plan.h"
 #include "prepare/prepare.h"
@@ -19,6 +20,7 @@ struct prepare_args {
 	const char *out;
 	const char *map;
 	struct prepare_options options;
+	const char *look;
 	bool teardown;
 	bool quiesce;
 };
@@ -27,6 +29,7 @@ static int usage(FILE *to)
 {
 	fprintf(to,
 		"usage: migrator prepare [--plan FILE] [--out FILE] [--map FILE] [--allow CODES]\n"
+		"       migrator prepare --look FILE\n"
 		"       migrator prepare --teardown\n"
 		"       migrator prepare --quiesce\n"
 		"\n"
@@ -37,6 +40,7 @@ static int usage(FILE *to)
 		"  --out FILE       what was done (default /run/coldlift/prepare.json)\n"
 		"  --map FILE       what is to be copied (default /run/coldlift/copy.map)\n"
 		"  --allow CODES    go on in spite of these, separated by commas\n"
+		"  --look FILE      add to this inventory what is inside the guest, seen in views\n"
 		"  --teardown       remove the views and all that was changed in them\n"
 		"  --quiesce        only make all disks read-only and verify it\n");
 	return to == stdout ? CMD_DONE : CMD_USAGE;
@@ -45,10 +49,15 @@ static int usage(FILE *to)
 static int parse(int argc, char **argv, struct prepare_args *args)
 {
 	static const struct option longs[] = {
-		{"plan", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
-		{"map", required_argument, NULL, 'm'},	{"allow", required_argument, NULL, 'a'},
-		{"teardown", no_argument, NULL, 't'},	{"quiesce", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},	{NULL, 0, NULL, 0},
+		{"plan", required_argument, NULL, 'p'},
+		{"out", required_argument, NULL, 'o'},
+		{"map", required_argument, NULL, 'm'},
+		{"allow", required_argument, NULL, 'a'},
+		{"look", required_argument, NULL, 'l'},
+		{"teardown", no_argument, NULL, 't'},
+		{"quiesce", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -66,6 +75,9 @@ static int parse(int argc, char **argv, struct prepare_args *args)
 			break;
 		case 'a':
 			args->options.allow = optarg;
+			break;
+		case 'l':
+			args->look = optarg;
 			break;
 		case 't':
 			args->teardown = true;
@@ -109,6 +121,32 @@ static int prepare_from_files(const struct prepare_args *args)
 	return rc == 0 ? json_write_file(args->out, report) : rc;
 }
 
+/* As `run` does between inventory and plan. */
+static int look_from_file(const struct prepare_args *args)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_JSON json_t *inventory = NULL, *draft_json = NULL;
+	const char *root_device;
+	struct plan *draft;
+	json_t *guest;
+	int rc;
+
+	if (!a)
+		return fail(ENOMEM, "prepare");
+	rc = io_mkdir("/run/coldlift", 0755);
+	if (rc == 0)
+		rc = json_read_file(args->look, &inventory);
+	if (rc == 0)
+		rc = plan_draft(inventory, &draft_json);
+	if (rc == 0)
+		rc = plan_read(a, draft_json, &draft);
+	if (rc == 0)
+		rc = prepare_look(draft, inventory, &args->options, a, &root_device, &guest);
+	if (rc == 0 && guest)
+		rc = inventory_set_guest(inventory, root_device, guest);
+	return rc == 0 ? json_write_file(args->look, inventory) : rc;
+}
+
 int cmd_prepare(int argc, char **argv)
 {
 	struct prepare_args args = {
@@ -123,6 +161,8 @@ int cmd_prepare(int argc, char **argv)
 		return usage(rc == 'h' ? stdout : stderr);
 	if (args.quiesce)
 		rc = prepare_quiesce();
+	else if (args.look)
+		rc = look_from_file(&args);
 	else if (args.teardown)
 		rc = prepare_teardown(NULL);
 	else
