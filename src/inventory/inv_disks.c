@@ -17,6 +17,8 @@
 #define VPD_MAX_BYTES	 260
 #define ISO_LABEL_OFFSET (32768 + 40)
 #define ISO_LABEL_BYTES	 32
+#define COMPARE_BYTES	 (64 * KIB)
+#define COMPARE_BLOCKS	 64
 
 /* Made by the kernel or by us, or no disk of the machine. */
 static const char *const not_disks[] = {"zram", "loop", "ram", "sr",	  "fd",
@@ -128,13 +130,29 @@ static bool is_boot_medium(const struct inv_disk *d)
 	return !strcmp(label, INVENTORY_MEDIUM_LABEL);
 }
 
-/* Another path to a disk that is already there: the same name in the world, the same size. */
+/* Names in the world are not always unique, so the disks' heads and some blocks are compared. */
+static bool same_bytes(const struct inv_disk *x, const struct inv_disk *y)
+{
+	CLEANUP_FREE char *a = malloc(2 * COMPARE_BYTES);
+	uint64_t step = round_down(x->size_bytes / COMPARE_BLOCKS, 4096);
+
+	for (uint64_t i = 0; a && i < COMPARE_BLOCKS; i++) {
+		size_t n = (size_t)min_of(x->size_bytes - i * step, COMPARE_BYTES);
+
+		if (io_pread(x->fd, a, n, i * step, x->name) < 0 ||
+		    io_pread(y->fd, a + COMPARE_BYTES, n, i * step, y->name) < 0 ||
+		    memcmp(a, a + COMPARE_BYTES, n))
+			return false;
+	}
+	return a != NULL;
+}
+
+/* Another path to a disk that is already there: the same name in the world, size and contents. */
 static const char *first_path(const struct inv *inv, const struct inv_disk *d)
 {
 	for (size_t i = 0; d->wwid && i < inv->disk_count; i++)
-		if (&inv->disks[i] != d && inv->disks[i].wwid &&
-		    !strcmp(inv->disks[i].wwid, d->wwid) &&
-		    inv->disks[i].size_bytes == d->size_bytes)
+		if (inv->disks[i].wwid && !strcmp(inv->disks[i].wwid, d->wwid) &&
+		    inv->disks[i].size_bytes == d->size_bytes && same_bytes(&inv->disks[i], d))
 			return inv->disks[i].name;
 	return NULL;
 }

@@ -16,6 +16,7 @@
 #include "image.h"
 #include "inventory/inv_guest.h"
 #include "inventory/inventory.h"
+#include "lvm_image.h"
 
 struct tree {
 	char dir[64];
@@ -158,12 +159,16 @@ static void a_machine_is_described(void **state)
 	put_sata_disk(&t, "sda", "t10.ATA a\n");
 	put_sata_disk(&t, "sdb", "t10.ATA a\n");
 	put_sata_disk(&t, "sdc", "t10.ATA c\n");
+	put_sata_disk(&t, "sde", "t10.ATA a\n");
 	put(&t, "/sys/block/loop0/queue/logical_block_size", "512\n");
 	put(&t, "/sys/block/zram0/queue/logical_block_size", "512\n");
 	put(&t, "/sys/block/sdd/queue/logical_block_size", "512\n");
 	disk.data[5000] = 1;
 	put_bytes(&t, "/dev/sda", disk.data, disk.bytes);
 	put_bytes(&t, "/dev/sdb", disk.data, disk.bytes);
+	/* Says that it is the same disk, and is not. */
+	disk.data[5000] = 2;
+	put_bytes(&t, "/dev/sde", disk.data, disk.bytes);
 	memcpy(medium.data + 32768, "\1CD001", 6);
 	memcpy(medium.data + 32768 + 40, "COLDLIFT                        ", 32);
 	put_bytes(&t, "/dev/sdc", medium.data, medium.bytes);
@@ -182,7 +187,7 @@ static void a_machine_is_described(void **state)
 	assert_number(j, "nics.0.speed_mbit", 1000);
 	assert_true(json_is_true(at(j, "nics.0.link")));
 	/* Not the boot medium, not what the kernel made; the second path is named as one. */
-	assert_int_equal(json_array_size(at(j, "disks")), 2);
+	assert_int_equal(json_array_size(at(j, "disks")), 3);
 	assert_text(j, "disks.0.name", "sda");
 	assert_text(j, "disks.0.model", "QEMU HARDDISK");
 	assert_text(j, "disks.0.serial", "QM00001");
@@ -193,6 +198,8 @@ static void a_machine_is_described(void **state)
 	assert_text(j, "disks.0.content.kind", "unknown");
 	assert_text(j, "disks.0.path_of", NULL);
 	assert_text(j, "disks.1.path_of", "sda");
+	assert_text(j, "disks.2.name", "sde");
+	assert_text(j, "disks.2.path_of", NULL);
 	/* A disk that the kernel names and nobody can open. */
 	assert_int_equal(json_array_size(at(j, "problems")), 1);
 	assert_text(j, "problems.0.code", "DISK_UNREADABLE");
@@ -200,6 +207,113 @@ static void a_machine_is_described(void **state)
 
 	assert_int_equal(inventory_make(&o, &again), 0);
 	assert_true(json_equal(j, again));
+}
+
+/* ---- a disk ---- */
+
+#define PART_AT MIB
+#define PV_HERE (40 * MIB)
+
+static const char group_text[] =
+	"vg0 {\nid = \"g\"\nseqno = 3\nextent_size = 2048\nphysical_volumes {\npv0 {\n"
+	"id = \"" PV0 "\"\ndev_size = 81920\npe_start = 2048\npe_count = 39\n}\n}\n"
+	"logical_volumes {\nhome {\nid = \"h\"\nstatus = [\"VISIBLE\"]\nsegment_count = 2\n"
+	"segment1 {\nstart_extent = 0\nextent_count = 4\ntype = \"striped\"\nstripe_count = 1\n"
+	"stripes = [\"pv0\", 10]\n}\n"
+	"segment2 {\nstart_extent = 4\nextent_count = 12\ntype = \"striped\"\nstripe_count = 1\n"
+	"stripes = [\"pv0\", 20]\n}\n}\n}\n}\n";
+
+/* An MBR with a swap partition and a PV, on which a volume in two pieces holds an ext4. */
+static void put_lvm_disk(const struct tree *t)
+{
+	CLEANUP_IMAGE struct image disk = image_new(PART_AT + PV_HERE + 2 * MIB);
+	CLEANUP_IMAGE struct image pv = pv_image(PV_HERE, group_text, 512);
+	CLEANUP_FREE char *fs = malloc(16 * MIB);
+	uint8_t *slot = disk.data + 446;
+	CLEANUP_CLOSE int fd = -1;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/fs", t->dir);
+	assert_int_equal(run_check((const char *const[]){"mke2fs", "-q", "-t", "ext4", "-L", "home",
+							 path, "16M", NULL},
+				   60000),
+			 0);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, fs, 16 * MIB), 16 * MIB);
+	memcpy(pv.data + 11 * MIB, fs, 4 * MIB);
+	memcpy(pv.data + 21 * MIB, fs + 4 * MIB, 12 * MIB);
+	memcpy(disk.data + PART_AT, pv.data, pv.bytes);
+	slot[4] = 0x8e;
+	put_le(slot + 8, PART_AT / 512, 4);
+	put_le(slot + 12, PV_HERE / 512, 4);
+	slot[20] = 0x82;
+	put_le(slot + 24, (PART_AT + PV_HERE) / 512, 4);
+	put_le(slot + 28, 2 * MIB / 512, 4);
+	put_le(disk.data + 440, 0x12345678, 4);
+	put_le(disk.data + 510, 0xaa55, 2);
+	put_bytes(t, "/disk", disk.data, disk.bytes);
+}
+
+static void volumes_are_looked_into_without_activating_them(void **state)
+{
+	CLEANUP_TREE struct tree t = tree_new();
+	CLEANUP_JSON json_t *j = NULL;
+	char path[128];
+	const struct inventory_disk disk = {.name = "nvme0n1", .path = path};
+	const struct inventory_options o = {
+		.root = t.dir, .disks = &disk, .disk_count = 1, .sample = true};
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/disk", t.dir);
+	put_lvm_disk(&t);
+	assert_int_equal(inventory_make(&o, &j), 0);
+	assert_int_equal(json_array_size(at(j, "problems")), 0);
+	assert_text(j, "disks.0.table.kind", "mbr");
+	assert_text(j, "disks.0.partitions.0.name", "nvme0n1p1");
+	assert_text(j, "disks.0.partitions.0.content.kind", "lvm");
+	assert_text(j, "disks.0.partitions.1.content.kind", "empty");
+	assert_number(j, "disks.0.partitions.0.content.sample.ratio_permille", 0);
+	assert_text(j, "lvm.pvs.0.device", "nvme0n1p1");
+	assert_text(j, "lvm.groups.0.name", "vg0");
+	assert_text(j, "lvm.groups.0.pvs.0.device", "nvme0n1p1");
+	assert_text(j, "lvm.groups.0.lvs.0.content.type", "ext4");
+	assert_text(j, "lvm.groups.0.lvs.0.content.label", "home");
+	assert_number(j, "lvm.groups.0.lvs.0.content.size_bytes", 16 * (json_int_t)MIB);
+}
+
+static void damage_is_told_and_does_not_stop_the_rest(void **state)
+{
+	CLEANUP_TREE struct tree t = tree_new();
+	CLEANUP_IMAGE struct image bad = image_new(MIB);
+	CLEANUP_JSON json_t *j = NULL;
+	char one[128], two[128], three[128];
+	const struct inventory_disk disks[] = {{.name = "sda", .path = one},
+					       {.name = "sdb", .path = two},
+					       {.name = "sdc", .path = three}};
+	const struct inventory_options o = {.root = t.dir, .disks = disks, .disk_count = 3};
+	CLEANUP_CLOSE int fd = -1;
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s/missing", t.dir);
+	snprintf(two, sizeof(two), "%s/bad", t.dir);
+	snprintf(three, sizeof(three), "%s/disk", t.dir);
+	put_lvm_disk(&t);
+	fd = open(three, O_WRONLY);
+	assert_int_equal(pwrite(fd, "X", 1, PART_AT + AREA_AT + 600), 1);
+	/* A GPT that is announced and is not there. */
+	bad.data[446 + 4] = 0xee;
+	put_le(bad.data + 510, 0xaa55, 2);
+	put_bytes(&t, "/bad", bad.data, bad.bytes);
+	assert_int_equal(inventory_make(&o, &j), 0);
+	assert_int_equal(json_array_size(at(j, "problems")), 3);
+	assert_text(j, "problems.0.code", "DISK_UNREADABLE");
+	assert_text(j, "problems.0.object", "sda");
+	assert_text(j, "problems.1.code", "TABLE_INVALID");
+	assert_text(j, "problems.1.object", "sdb");
+	assert_text(j, "problems.2.code", "LVM_INVALID");
+	assert_text(j, "problems.2.object", "sdc1");
+	assert_int_equal(json_array_size(at(j, "disks")), 2);
+	assert_int_equal(json_array_size(at(j, "lvm.groups")), 0);
 }
 
 /* ---- the guest ---- */
@@ -435,6 +549,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_machine_is_described),
+		cmocka_unit_test(volumes_are_looked_into_without_activating_them),
+		cmocka_unit_test(damage_is_told_and_does_not_stop_the_rest),
 		cmocka_unit_test(a_guest_is_described),
 		cmocka_unit_test(links_of_a_guest_do_not_lead_out),
 		cmocka_unit_test(odd_files_of_a_guest_do_no_harm),
@@ -445,5 +561,6 @@ int main(void)
 		cmocka_unit_test(the_guest_joins_the_inventory),
 	};
 
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,13 +12,8 @@
 #include "disk/lvm.h"
 #include "disk/lvm_text.h"
 #include "image.h"
+#include "lvm_image.h"
 
-#define PV_BYTES   (64 * MIB)
-#define AREA_AT	   4096
-#define AREA_BYTES (MIB - 4096)
-#define CRC_SEED   0xf597a6cfu
-
-#define PV0 "2yO6r4-1Fij-md2H-7zpf-uz1q-Vtrm-U9ypGD"
 #define PV1 "go3Bq3-XBsN-yzN6-FtcD-51pp-lsnf-mHMiMD"
 
 /* As LVM writes it: two PVs; a linear volume in two pieces, a striped one, a snapshot of a volume,
@@ -219,36 +214,6 @@ static void text_cut_at_any_byte_is_not_taken_for_less(void **state)
 
 /* ---- whole PVs ---- */
 
-static struct image pv_image(const char *metadata, size_t text_at)
-{
-	struct image i = image_new(2 * MIB);
-	uint8_t *label = i.data + 512, *area = i.data + AREA_AT;
-	size_t n = strlen(metadata), first = min_of(n, (size_t)AREA_BYTES - text_at);
-
-	memcpy(label, "LABELONE", 8);
-	put_le(label + 8, 1, 8);
-	put_le(label + 20, 32, 4);
-	memcpy(label + 24, "LVM2 001", 8);
-	memcpy(label + 32, "2yO6r41Fijmd2H7zpfuz1qVtrmU9ypGD", 32);
-	put_le(label + 64, PV_BYTES, 8);
-	put_le(label + 72, MIB, 8);
-	put_le(label + 104, AREA_AT, 8);
-	put_le(label + 112, AREA_BYTES, 8);
-	put_le(label + 136, 2, 4);
-	put_le(label + 16, plain_crc(CRC_SEED, label + 20, 492), 4);
-	memcpy(area + 4, " LVM2 x[5A%r0N*>", 16);
-	put_le(area + 20, 1, 4);
-	put_le(area + 24, AREA_AT, 8);
-	put_le(area + 32, AREA_BYTES, 8);
-	put_le(area + 40, text_at, 8);
-	put_le(area + 48, n, 8);
-	put_le(area + 56, plain_crc(CRC_SEED, metadata, n), 4);
-	put_le(area, plain_crc(CRC_SEED, area + 4, 508), 4);
-	memcpy(area + text_at, metadata, first);
-	memcpy(area + 512, metadata + first, n - first);
-	return i;
-}
-
 static int read_pv(struct arena *a, const struct image *i, size_t n, struct disk_lvm_label *out)
 {
 	CLEANUP_CLOSE int fd = image_open(i, n);
@@ -263,7 +228,7 @@ static void a_pv_is_read(void **state)
 	(void)state;
 	for (size_t p = 0; p < ARRAY_SIZE(places); p++) {
 		CLEANUP_ARENA struct arena *a = arena_new();
-		CLEANUP_IMAGE struct image i = pv_image(text, places[p]);
+		CLEANUP_IMAGE struct image i = pv_image(2 * MIB, text, places[p]);
 		struct disk_lvm_label label;
 
 		assert_int_equal(read_pv(a, &i, i.bytes, &label), 0);
@@ -279,7 +244,7 @@ static void a_pv_is_read(void **state)
 static void a_pv_without_a_group_is_no_error(void **state)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
-	CLEANUP_IMAGE struct image i = pv_image("", 512);
+	CLEANUP_IMAGE struct image i = pv_image(2 * MIB, "", 512);
 	struct disk_lvm_label label;
 
 	(void)state;
@@ -298,7 +263,7 @@ static void a_flipped_bit_is_found(void **state)
 	for (size_t r = 0; r < ARRAY_SIZE(ranges); r++)
 		for (size_t at = ranges[r][0]; at < ranges[r][1]; at += 3) {
 			CLEANUP_ARENA struct arena *a = arena_new();
-			CLEANUP_IMAGE struct image i = pv_image(text, 512);
+			CLEANUP_IMAGE struct image i = pv_image(2 * MIB, text, 512);
 			struct disk_lvm_label label;
 
 			i.data[at] ^= 0x10;
@@ -309,7 +274,7 @@ static void a_flipped_bit_is_found(void **state)
 
 static void a_pv_cut_at_any_byte_does_no_harm(void **state)
 {
-	CLEANUP_IMAGE struct image i = pv_image(text, 512);
+	CLEANUP_IMAGE struct image i = pv_image(2 * MIB, text, 512);
 
 	(void)state;
 	for (size_t n = 0; n < i.bytes; n += n < 9000 ? 7 : 65521) {
