@@ -14,5 +14,5 @@ vm_start source bios 256 -boot n \
 vm_wait source 300 'coldlift: ready'
 addresses=$(vm_sh source 'ip -4 -o addr show scope global')
 echo "$addresses"
-echo "$addresses" | grep -q '10\.0\.2\.' || fail "the card that was booted from has no address"
-if echo "$addresses" | grep -q '10\.0\.9\.'; then fail "another card than the booted one was configured"; fi
+grep -q '10\.0\.2\.' <<<"$addresses" || fail "the card that was booted from has no address"
+if grep -q '10\.0\.9\.' <<<"$addresses"; then fail "another card than the booted one was configured"; fi

@@ -9,6 +9,7 @@
 #   vm_says NAME REGEX                    whether it has said it
 #   vm_sh NAME COMMAND [SECONDS]          run in the image's shell on the serial port (mode=shell),
 #                                         print the output, return the status
+#   vm_sees NAME COMMAND REGEX            whether the command succeeds there and prints that
 #   vm_line NAME TEXT                     type a line on the serial port
 #   vm_monitor NAME COMMAND               a command for QEMU's monitor
 #   vm_screenshot NAME FILE.png           what its screen shows
@@ -82,7 +83,7 @@ vm_start() {
 
 vm_running() { [ -n "${vm_pids[$1]-}" ] && kill -0 "${vm_pids[$1]}" 2>/dev/null; }
 
-vm_says() { tr -d '\r' <"$vm_dir/$1/serial.log" | grep -aqE -- "$2"; }
+vm_says() { grep -aqE -- "$2" < <(tr -d '\r' <"$vm_dir/$1/serial.log"); }
 
 vm_wait() {
 	local end=$(($(date +%s) + $2)) running
@@ -114,6 +115,14 @@ vm_sh() {
 	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r')
 	printf '%s\n' "$out" | sed -n -e "/^$mark+\$/,/^$mark=/p" | sed -e '1d' -e '$d' | sed -e '${/^$/d}'
 	return "$(printf '%s\n' "$out" | sed -nE "s/^$mark=([0-9]+)=.*/\1/p" | head -n 1)"
+}
+
+# Not "vm_sh | grep -q", which ends vm_sh early by a broken pipe.
+vm_sees() {
+	local out
+	out=$(vm_sh "$1" "$2") || return 1
+	printf '%s\n' "$out"
+	grep -qE -- "$3" <<<"$out"
 }
 
 vm_screenshot() {
