@@ -20,7 +20,7 @@ FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 WARN := -Wall -Wextra -Wvla -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Isrc $(WARN) -pthread -MMD -MP
-LIBS := -lmicrohttpd -lcurl -lbearssl -lext2fs -lcom_err -lblkid -ljansson -ldevmapper -lzstd -lz
+LIBS := -lmicrohttpd -lcurl -lbearssl -lext2fs -lcom_err -lblkid -ljansson -ldevmapper -lzstd -lz -llzma
 
 # ---- flags of each build ----
 musl_CC = $(SYSROOT)/bin/cc

@@ -22,9 +22,9 @@ static const struct {
 	{INITRD_GZIP, "gzip", {0x1f, 0x8b}, 2, initrd_ungzip},
 	{INITRD_ZSTD, "zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, initrd_unzstd},
 	{INITRD_LZ4, "lz4", {0x02, 0x21, 0x4c, 0x18}, 4, initrd_unlz4},
-	{INITRD_XZ, "xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, NULL},
+	{INITRD_XZ, "xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, initrd_unxz},
 	{INITRD_BZIP2, "bzip2", {'B', 'Z', 'h'}, 3, NULL},
-	{INITRD_LZMA, "lzma", {0x5d, 0x00, 0x00}, 3, NULL},
+	{INITRD_LZMA, "lzma", {0x5d, 0x00, 0x00}, 3, initrd_unlzma},
 	{INITRD_LZO, "lzo", {0x89, 'L', 'Z', 'O'}, 4, NULL},
 };
 

@@ -76,5 +76,7 @@ typedef int (*initrd_sink_fn)(void *ctx, const uint8_t *data, size_t bytes);
 int initrd_ungzip(struct initrd_stream *s, initrd_sink_fn sink, void *ctx);
 int initrd_unzstd(struct initrd_stream *s, initrd_sink_fn sink, void *ctx);
 int initrd_unlz4(struct initrd_stream *s, initrd_sink_fn sink, void *ctx);
+int initrd_unxz(struct initrd_stream *s, initrd_sink_fn sink, void *ctx);
+int initrd_unlzma(struct initrd_stream *s, initrd_sink_fn sink, void *ctx);
 
 #endif
