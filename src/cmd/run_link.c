@@ -53,8 +53,9 @@ static json_t *state_json(struct run *r)
 
 static void take_orders(struct run *r, const json_t *reply)
 {
-	const json_t *paused = json_object_get(reply, "pause");
-	const json_t *rate = json_object_get(reply, "rate_mbit");
+	const json_t *orders = json_object_get(reply, "commands");
+	const json_t *paused = json_object_get(orders, "pause");
+	const json_t *rate = json_object_get(orders, "rate_mbit");
 
 	if (json_is_boolean(paused) &&
 	    atomic_exchange(&r->orders.paused, json_is_true(paused)) != json_is_true(paused))
@@ -65,7 +66,7 @@ static void take_orders(struct run *r, const json_t *reply)
 		    (uint64_t)json_integer_value(rate))
 		log_info("the receiver's operator orders: %lld Mbit/s",
 			 (long long)json_integer_value(rate));
-	if (json_is_true(json_object_get(reply, "cancel")) &&
+	if (json_is_true(json_object_get(orders, "cancel")) &&
 	    !atomic_exchange(&r->orders.cancelled, true))
 		log_info("the receiver's operator orders: cancel");
 }
