@@ -136,10 +136,22 @@ static void put_escaped(FILE *f, const char *text)
 	}
 }
 
+/* A line of what the source says, when it says it. */
+static void put_said(struct control *c, FILE *f, const char *key)
+{
+	const char *text = json_string_value(json_object_get(c->source_state, key));
+
+	if (!text || !*text)
+		return;
+	fputs("<p>", f);
+	put_escaped(f, text);
+	fputs("</p>\n", f);
+}
+
 static void put_source(struct control *c, FILE *f)
 {
 	LOCK_SCOPE(&c->lock);
-	const char *state, *phase, *message;
+	const char *state, *phase;
 
 	if (!c->source_state) {
 		fputs("<p class=state>Waiting</p><p>No source has reported yet.</p>\n", f);
@@ -147,7 +159,6 @@ static void put_source(struct control *c, FILE *f)
 	}
 	state = json_string_value(json_object_get(c->source_state, "state"));
 	phase = json_string_value(json_object_get(c->source_state, "phase"));
-	message = json_string_value(json_object_get(c->source_state, "message"));
 	fputs("<p class=state>", f);
 	put_escaped(f, state ? state : "Running");
 	if (phase) {
@@ -155,11 +166,12 @@ static void put_source(struct control *c, FILE *f)
 		put_escaped(f, phase);
 	}
 	fputs("</p>\n", f);
-	if (message) {
-		fputs("<p>", f);
-		put_escaped(f, message);
-		fputs("</p>\n", f);
-	}
+	put_said(c, f, "machine");
+	put_said(c, f, "system");
+	put_said(c, f, "message");
+	put_said(c, f, "code");
+	put_said(c, f, "reason");
+	put_said(c, f, "advice");
 	fprintf(f, "<p>The source reported %" PRIu64 " s ago.%s%s</p>\n",
 		(clock_ms() - c->source_state_ms) / 1000, c->pause ? " It is asked to pause." : "",
 		c->cancel ? " It is asked to cancel." : "");
