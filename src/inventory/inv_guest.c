@@ -26,6 +26,7 @@
 #define SMALL_MAX_BYTES (256 * KIB)
 #define NAMES_MAX	4096
 #define ELF_HEAD_BYTES	20
+#define PAGE_BYTES	4096
 
 static int open_in(const struct inv_guest *g, const char *path, int flags)
 {
@@ -202,6 +203,41 @@ static json_t *fstab(const struct inv_guest *g)
 	return json;
 }
 
+/* The mark that a kernel leaves in the first page of a swap space which holds a suspended system.
+ */
+static bool is_suspended(const struct inv_guest *g, const char *path)
+{
+	static const char *const marks[] = {"S1SUSPEND", "S2SUSPEND", "ULSUSPEND", "LINHIB0001"};
+	CLEANUP_CLOSE int fd = open_in(g, path, O_RDONLY | O_NONBLOCK);
+	char mark[11] = {0};
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < PAGE_BYTES ||
+	    io_pread(fd, mark, sizeof(mark) - 1, PAGE_BYTES - 10, path) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (!strncmp(mark, marks[i], strlen(marks[i])))
+			return true;
+	return false;
+}
+
+/* Swap files of the fstab, for partitions and volumes are looked at from outside. */
+static json_t *suspended_files(const struct inv_guest *g)
+{
+	const char *text = inv_guest_text(g, "/etc/fstab", MIB);
+	struct inventory_fstab *list = NULL;
+	json_t *json = json_array();
+	size_t count = 0;
+
+	if (text)
+		inventory_parse_fstab(g->arena, text, &list, &count);
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(list[i].type, "swap") && list[i].spec[0] == '/' &&
+		    strncmp(list[i].spec, "/dev/", 5) && is_suspended(g, list[i].spec))
+			json_array_append_new(json, inv_text(list[i].spec));
+	return json;
+}
+
 int inventory_read_fstab(struct arena *a, const char *dir, struct inventory_fstab **list,
 			 size_t *count)
 {
@@ -232,8 +268,9 @@ int inventory_guest(const char *dir, json_t **out)
 		return fail_code(ENOENT, "LINUX_ROOT_NOT_FOUND",
 				 "%s holds no Linux root file system", dir);
 	host = first_line(a, inv_guest_text(&g, "/etc/hostname", SMALL_MAX_BYTES));
-	*out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "os", os_release(&g), "hostname",
+	*out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "os", os_release(&g), "hostname",
 			 inv_text(host), "architecture", inv_text(architecture(&g)), "kernels",
-			 inv_kernels(&g), "boot_loader", inv_boot_loader(&g), "fstab", fstab(&g));
+			 inv_kernels(&g), "boot_loader", inv_boot_loader(&g), "fstab", fstab(&g),
+			 "suspended_files", suspended_files(&g));
 	return *out ? 0 : fail(ENOMEM, "inventory of %s", dir);
 }

@@ -173,7 +173,13 @@ static void check_system(struct planner *p)
 {
 	const struct source *s = &p->source;
 	const struct source_part *foreign;
+	size_t i;
+	json_t *file;
 
+	json_array_foreach (s->suspended_files, i, file)
+		plan_note(p, "SOURCE_HIBERNATED",
+			  json_string_value(file) ? json_string_value(file) : "",
+			  "the swap file holds the memory of a hibernated system");
 	if (s->root_device) {
 		if (s->architecture && strcmp(s->architecture, "x86_64"))
 			plan_note(p, "ARCH_UNSUPPORTED", s->root_device, "its programs are for %s",

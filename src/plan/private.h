@@ -118,6 +118,7 @@ struct source {
 	struct source_mount *mounts;
 	size_t mount_count;
 	const json_t *problems;
+	const json_t *suspended_files; /* swap files of the guest with a hibernated system */
 	const json_t *md;
 };
 

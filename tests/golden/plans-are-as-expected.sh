@@ -37,4 +37,11 @@ for dir in tests/golden/*/; do
 	fi
 done
 [ "$count" -gt 0 ]
+# No code of the planner is without an example.
+for code in $("$migrator" plan --codes | cut -f 1); do
+	grep -qs "\"$code\"" tests/golden/*/expect.json || {
+		echo "no folder shows $code"
+		failed=1
+	}
+done
 exit $failed

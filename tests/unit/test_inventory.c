@@ -422,6 +422,27 @@ static void odd_files_of_a_guest_do_no_harm(void **state)
 	assert_text(j, "hostname", "\?\?name");
 }
 
+static void a_hibernated_swap_file_is_found(void **state)
+{
+	CLEANUP_TREE struct tree t = tree_new();
+	CLEANUP_JSON json_t *j = NULL;
+	char swap[8192] = {0};
+
+	(void)state;
+	put_guest(&t);
+	put(&t, "/etc/fstab",
+	    "/swapfile none swap sw 0 0\n/swap2 none swap sw 0 0\n/short none swap sw\n"
+	    "/dev/sda3 none swap sw 0 0\n");
+	memcpy(swap + 4086, "SWAPSPACE2", 10);
+	put_bytes(&t, "/swapfile", swap, sizeof(swap));
+	memcpy(swap + 4086, "S1SUSPEND", 10);
+	put_bytes(&t, "/swap2", swap, sizeof(swap));
+	put_bytes(&t, "/short", swap + 4086, 10);
+	assert_int_equal(inventory_guest(t.dir, &j), 0);
+	assert_int_equal(json_array_size(at(j, "suspended_files")), 1);
+	assert_text(j, "suspended_files.0", "/swap2");
+}
+
 static void texts_cut_at_any_byte_do_no_harm(void **state)
 {
 	static const char text[] =
@@ -554,6 +575,7 @@ int main(void)
 		cmocka_unit_test(a_guest_is_described),
 		cmocka_unit_test(links_of_a_guest_do_not_lead_out),
 		cmocka_unit_test(odd_files_of_a_guest_do_no_harm),
+		cmocka_unit_test(a_hibernated_swap_file_is_found),
 		cmocka_unit_test(texts_cut_at_any_byte_do_no_harm),
 		cmocka_unit_test(os_values_are_unquoted),
 		cmocka_unit_test(names_of_devices_are_resolved),

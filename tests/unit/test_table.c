@@ -321,6 +321,35 @@ static void disks_cut_at_any_byte_do_no_harm(void **state)
 	}
 }
 
+/* The same table on a disk whose sectors have 4096 bytes: every number counts those. */
+static void sectors_of_4096_bytes_are_counted(void **state)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_IMAGE struct image i = image_new(256 * 4096);
+	CLEANUP_CLOSE int fd = -1;
+	uint8_t *h = i.data + 4096, *e = i.data + 2 * 4096;
+	struct disk_table t;
+
+	(void)state;
+	put_slot(i.data, 0, 0, 0xee, 1, 255);
+	gpt_header(&i, 4096, 1, 255, 2);
+	put_le(h + 40, 6, 8);
+	put_le(h + 48, 250, 8);
+	memset(e, 0xaa, 32);
+	put_le(e + 32, 16, 8);
+	put_le(e + 40, 31, 8);
+	put_le(h + 88, ~plain_crc(~0u, e, 128 * 128), 4);
+	put_le(h + 16, ~plain_crc(~0u, h, 92), 4);
+	fd = image_open(&i, i.bytes);
+	assert_int_equal(disk_table_read(a, fd, "nvme0n1", i.bytes, 4096, &t), 0);
+	assert_int_equal(t.count, 1);
+	assert_int_equal(t.partitions[0].offset_bytes, 16 * 4096);
+	assert_int_equal(t.partitions[0].length_bytes, 16 * 4096);
+	assert_int_equal(t.meta.list[0].length_bytes, 6 * 4096);
+	/* With the wrong size of sectors there is no header where one is expected. */
+	assert_int_equal(disk_table_read(a, fd, "nvme0n1", i.bytes, 512, &t), -EINVAL);
+}
+
 /* ---- growing ---- */
 
 static void a_resized_gpt_describes_the_same_partitions(void **state)
@@ -376,6 +405,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_primary_gives_way_to_the_backup),
 		cmocka_unit_test(gpt_that_contradicts_itself_is_refused),
 		cmocka_unit_test(impossible_sizes_in_a_header_are_refused),
+		cmocka_unit_test(sectors_of_4096_bytes_are_counted),
 		cmocka_unit_test(disks_cut_at_any_byte_do_no_harm),
 		cmocka_unit_test(a_resized_gpt_describes_the_same_partitions),
 	};
