@@ -105,8 +105,19 @@ vm_monitor() {
 	sleep 0.3
 }
 
+# What is typed while nobody has the port open is lost, so the prompt comes first.
+vm_prompt() {
+	local tries=0
+	until [[ $(tail -c 40 "$vm_dir/$1/serial.log" | tr -d '\0') == *'# '* ]]; do
+		tries=$((tries + 1))
+		[ $tries -lt 600 ] || fail "no prompt on the serial port of $1"
+		sleep 0.1
+	done
+}
+
 vm_sh() {
 	local name=$1 mark before out
+	vm_prompt "$name"
 	mark=MARK$RANDOM$RANDOM
 	before=$(stat -c %s "$vm_dir/$name/serial.log")
 	# Quotes keep the marks out of the shell's echo of the line.
