@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/num.h"
 #include "cmd/cmd.h"
 #include "inventory/inventory.h"
 #include "map/map.h"
@@ -29,6 +30,7 @@ static int usage(FILE *to)
 {
 	fprintf(to,
 		"usage: migrator prepare [--plan FILE] [--out FILE] [--map FILE] [--allow CODES]\n"
+		"                         [--memory MIB]\n"
 		"       migrator prepare --look FILE\n"
 		"       migrator prepare --teardown\n"
 		"       migrator prepare --quiesce\n"
@@ -40,6 +42,7 @@ static int usage(FILE *to)
 		"  --out FILE       what was done (default /run/coldlift/prepare.json)\n"
 		"  --map FILE       what is to be copied (default /run/coldlift/copy.map)\n"
 		"  --allow CODES    go on in spite of these, separated by commas\n"
+		"  --memory MIB     what changes may take of it (default: by what is free)\n"
 		"  --look FILE      add to this inventory what is inside the guest, seen in views\n"
 		"  --teardown       remove the views and all that was changed in them\n"
 		"  --quiesce        only make all disks read-only and verify it\n");
@@ -49,15 +52,11 @@ static int usage(FILE *to)
 static int parse(int argc, char **argv, struct prepare_args *args)
 {
 	static const struct option longs[] = {
-		{"plan", required_argument, NULL, 'p'},
-		{"out", required_argument, NULL, 'o'},
-		{"map", required_argument, NULL, 'm'},
-		{"allow", required_argument, NULL, 'a'},
-		{"look", required_argument, NULL, 'l'},
-		{"teardown", no_argument, NULL, 't'},
-		{"quiesce", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"plan", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
+		{"map", required_argument, NULL, 'm'},	{"allow", required_argument, NULL, 'a'},
+		{"look", required_argument, NULL, 'l'}, {"memory", required_argument, NULL, 'M'},
+		{"teardown", no_argument, NULL, 't'},	{"quiesce", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},	{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -75,6 +74,11 @@ static int parse(int argc, char **argv, struct prepare_args *args)
 			break;
 		case 'a':
 			args->options.allow = optarg;
+			break;
+		case 'M':
+			if (num_parse(optarg, 1, 1 << 20, &args->options.cow_limit_bytes) < 0)
+				return '?';
+			args->options.cow_limit_bytes *= MIB;
 			break;
 		case 'l':
 			args->look = optarg;

@@ -55,8 +55,8 @@ mv "$vm_dir"/root/boot/* "$vm_dir/boot/"
 mke2fs -q -t ext4 -F -d "$vm_dir/boot" -E offset=$((4096 * 512)) "$a" 64M
 mke2fs -q -t ext4 -F -d "$vm_dir/root" -E offset=$((200704 * 512)) "$a" 256M
 
-boot() { # NAME
-	vm_start "$1" bios 256 -kernel "$pxe/vmlinuz" -initrd "$initramfs" \
+boot() { # NAME MIB
+	vm_start "$1" bios "$2" -kernel "$pxe/vmlinuz" -initrd "$initramfs" \
 		-append 'coldlift.mode=shell console=ttyS0 quiet' \
 		-drive "if=none,id=a,format=raw,file=$a" -device ide-hd,drive=a,bus=ide.0,serial=DISK-A \
 		-drive "if=none,id=b,format=raw,file=$b" -device ide-hd,drive=b,bus=ide.1,serial=DISK-B
@@ -65,7 +65,7 @@ boot() { # NAME
 
 # ---- the machine works, and then the power fails ----
 
-boot maker
+boot maker 256
 vm_sh maker 'for d in sda sda3 sda5 sdb sdb1; do blockdev --setrw /dev/$d; done; mkswap /dev/sda3 >/dev/null &&
 	pvcreate -q /dev/sda5 && vgcreate -q vg0 /dev/sda5 && lvcreate -q -Wn -L 64M -n srv vg0 &&
 	lvcreate -q -Wn -L 320M -n home-x vg0 && lvextend -q -L +64M vg0/srv' 240 || fail "no volumes"
@@ -84,7 +84,7 @@ before=$(sha256sum "$a" "$b")
 
 # ---- the migrator prepares it, twice ----
 
-boot source
+boot source 192
 for run in 1 2; do
 	vm_sh source 'cd /run && migrator inventory -o inventory.json && migrator prepare --look inventory.json &&
 		migrator plan --inventory inventory.json --allow ENS_SYSTEM_DISK_TOO_SMALL -o plan.json &&
@@ -114,7 +114,15 @@ if grep -q '/dev/sd' "$vm_dir/fstab"; then fail "a device name is left in fstab"
 grep -qE '^UUID=[0-9a-f-]+	/boot ext4 defaults 0 2 # early$' "$vm_dir/fstab" || fail "fstab lost its shape"
 if vm_sh source 'dd if=/dev/zero of=/dev/mapper/view-sda bs=4096 count=1' >/dev/null; then fail "a settled view can be written"; fi
 
-vm_sh source 'cd /; umount /r/data /r/home /r/srv /r/boot /r; migrator prepare --teardown && dmsetup ls && ls /sys/block' >"$vm_dir/after" || fail "teardown"
+# Too little memory for what has to be replayed: said as such, and nothing is left standing.
+vm_sh source 'cd /; umount /r/data /r/home /r/srv /r/boot /r; cd /run; ! migrator prepare --plan plan.json --memory 1 2>&1' 240 >"$vm_dir/full" ||
+	fail "1 MiB was enough"
+grep -q COW_FULL "$vm_dir/full" || fail "not said as COW_FULL: $(cat "$vm_dir/full")"
+vm_sh source 'dmsetup ls; ls -1 /sys/block' >"$vm_dir/after"
+if grep -qE 'view-|cow-|zram[1-9]' "$vm_dir/after"; then fail "left over after a failure: $(cat "$vm_dir/after")"; fi
+
+vm_sh source 'cd /run && migrator prepare --plan plan.json >/dev/null 2>&1' 240 || fail "it does not work after a failure"
+vm_sh source 'migrator prepare --teardown && dmsetup ls && ls -1 /sys/block' >"$vm_dir/after" || fail "teardown"
 if grep -qE 'view-|cow-|zram[1-9]' "$vm_dir/after"; then fail "left over: $(cat "$vm_dir/after")"; fi
 vm_stop source
 [ "$before" = "$(sha256sum "$a" "$b")" ] || fail "the bytes of the source changed"
