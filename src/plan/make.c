@@ -181,19 +181,34 @@ static json_t *system_json(const struct source *s)
 			 "boot_loader", json_str(s->boot_loader));
 }
 
+/* As the inventory has it, or an empty list. */
+static json_t *suspended_json(const struct source *s)
+{
+	json_t *list = json_array(), *file;
+	size_t i;
+
+	json_array_foreach (s->suspended_files, i, file) {
+		if (json_is_string(file))
+			json_array_append(list, file);
+	}
+	return list;
+}
+
 static json_t *plan_json(struct planner *p)
 {
 	uint64_t used, packed, error;
 
 	plan_estimate(p, &used, &packed, &error);
-	return json_pack(
-		"{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}}",
-		"version", 1, "layout", "keep", "job_name", p->job.name, "firmware",
-		p->source.firmware, "system", system_json(&p->source), "disks", plan_disks_json(p),
-		"volumes", plan_volumes_json(p), "mounts", plan_mounts_json(p), "copy",
-		copy_json(&p->job.copy), "allow", allowed_json(p), "exit", json_str(p->job.exit),
-		"warnings", json_incref(p->warnings), "estimate", "used_bytes", json_u64(used),
-		"compressed_bytes", json_u64(packed), "error_bytes", json_u64(error));
+	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+			 "s:{s:o, s:o, s:o}}",
+			 "version", 1, "layout", "keep", "job_name", p->job.name, "firmware",
+			 p->source.firmware, "system", system_json(&p->source), "disks",
+			 plan_disks_json(p), "volumes", plan_volumes_json(p), "mounts",
+			 plan_mounts_json(p), "suspended_files", suspended_json(&p->source), "copy",
+			 copy_json(&p->job.copy), "allow", allowed_json(p), "exit",
+			 json_str(p->job.exit), "warnings", json_incref(p->warnings), "estimate",
+			 "used_bytes", json_u64(used), "compressed_bytes", json_u64(packed),
+			 "error_bytes", json_u64(error));
 }
 
 static void decide(struct planner *p)

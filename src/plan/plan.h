@@ -96,6 +96,8 @@ struct plan {
 	size_t volume_count;
 	struct plan_mount *mounts; /* of the guest, in mount order; empty when no root was found */
 	size_t mount_count;
+	const char **suspended_files; /* swap files of the guest that hold a suspended system */
+	size_t suspended_file_count;
 	struct plan_copy copy;
 	const char *allow; /* codes that were accepted, by job or operator, separated by commas */
 	const char *exit;  /* "poweroff", "reboot", "shell", or NULL: as the command line says */

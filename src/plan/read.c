@@ -306,6 +306,8 @@ int plan_read(struct arena *a, const json_t *json, struct plan **out)
 	json_t *copy = NULL;
 	uint64_t version = 0;
 	char hex[65];
+	json_t *file;
+	size_t i;
 	int rc;
 
 	if (json_object_get(json, "refusals"))
@@ -333,6 +335,11 @@ int plan_read(struct arena *a, const json_t *json, struct plan **out)
 		rc = plan_digest(json, hex);
 	if (rc < 0)
 		return fail_in(rc, "plan");
+	json_array_foreach (json_object_get(json, "suspended_files"), i, file) {
+		if (json_is_string(file))
+			*arena_push(a, &p->suspended_files, &p->suspended_file_count) =
+				arena_strdup(a, json_string_value(file));
+	}
 	p->allow = joined(a, json_object_get(json, "allow"));
 	p->digest = arena_strdup(a, hex);
 	*out = p;

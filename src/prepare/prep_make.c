@@ -23,6 +23,7 @@
 #include "prepare/prep_map.h"
 #include "prepare/prep_names.h"
 #include "prepare/prep_replay.h"
+#include "prepare/prep_swap.h"
 #include "prepare/prep_views.h"
 
 #define RUN_DIR "/run/coldlift"
@@ -112,6 +113,8 @@ static int repair_guest(struct job *j)
 		step(j, "looking through", "/etc/fstab");
 		rc = fstab_repair(&j->guest, &names, &j->report);
 	}
+	if (rc == 0)
+		rc = swap_files_give_up(&j->guest, j->plan, &j->report);
 	return rc;
 }
 

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/run.h"
+#include "prepare/prep_swap.h"
 #include "prepare/prepare.h"
 
 #define E2FSCK_DEADLINE_MS ((uint64_t)12 * 3600 * 1000)
@@ -110,11 +111,12 @@ int replay_all(const struct views *v, const char *mount_dir, struct prep_report 
 {
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view *view = &v->list[i];
-		int rc;
+		int rc = 0;
 
-		if (view->content != DISK_CONTENT_EXT && view->content != DISK_CONTENT_XFS)
-			continue;
-		rc = replay_one(v->arena, view, mount_dir, r);
+		if (view->content == DISK_CONTENT_SWAP)
+			rc = swap_give_up(view, r);
+		if (view->content == DISK_CONTENT_EXT || view->content == DISK_CONTENT_XFS)
+			rc = replay_one(v->arena, view, mount_dir, r);
 		if (rc < 0)
 			return rc;
 	}
