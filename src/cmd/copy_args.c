@@ -279,8 +279,9 @@ static json_t *result_json(const struct copy_result *result, const struct map *m
 				  json_u64(d->kept_chunks), "zero_chunks", json_u64(d->zero_chunks),
 				  "wire_bytes", json_u64(d->wire_bytes)));
 	}
-	return json_pack("{s:o,s:o,s:o}", "disks", disks, "elapsed_ms",
-			 json_u64(result->elapsed_ms), "reconnects", json_u64(result->reconnects));
+	return json_pack("{s:o,s:o,s:o,s:o}", "disks", disks, "elapsed_ms",
+			 json_u64(result->elapsed_ms), "running_ms", json_u64(result->running_ms),
+			 "reconnects", json_u64(result->reconnects));
 }
 
 static void print_result(const struct copy_result *result, const struct map *map)

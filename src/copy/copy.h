@@ -120,6 +120,7 @@ struct copy_result {
 	struct copy_disk_result disks[MAP_DISKS_MAX];
 	size_t disk_count;
 	uint64_t elapsed_ms;
+	uint64_t running_ms; /* of these: chunks moved; not connecting, comparing, settling */
 	unsigned reconnects;
 };
 

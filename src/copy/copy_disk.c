@@ -148,6 +148,7 @@ static void run_threads(struct round *r)
 {
 	struct engine *e = r->engine;
 	struct hand hands[HANDS_MAX];
+	uint64_t start_ms = clock_ms();
 	unsigned n;
 
 	/* The threads of the round before are gone, so every item is free. */
@@ -159,6 +160,7 @@ static void run_threads(struct round *r)
 	watch(r);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(hands[i].thread, NULL);
+	e->result->running_ms += clock_ms() - start_ms;
 }
 
 /* ---- a round ---- */
@@ -195,18 +197,27 @@ static void set_phase(struct round *r, enum copy_phase phase)
 	engine_report(r->engine, r, r->disk, "");
 }
 
-/* Refusals are final; a receiver that cannot be reached or went away may come back. */
+/*
+ * A receiver that cannot be reached, or broke off wherever it was, may come back; what it has said
+ * is final.
+ */
 static bool is_lost(int rc)
 {
-	static const char *const final[] = {"PIN_MISMATCH", "TOKEN_REFUSED", "EXPORT_UNKNOWN",
-					    "PEER_NO_TLS",  "PEER_NOT_NBD",  "COPY_NO_MEMORY"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(final); i++)
-		if (strcmp(err_code(), final[i]) == 0)
-			return false;
-	return rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ETIMEDOUT ||
-	       rc == -EHOSTUNREACH || rc == -ENETUNREACH || rc == -ECONNABORTED || rc == -EAGAIN ||
-	       rc == -ESHUTDOWN || strcmp(err_code(), "RECEIVER_UNREACHABLE") == 0;
+	switch (-rc) {
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNREFUSED:
+	case ECONNABORTED:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case ESHUTDOWN:
+	case EAGAIN:
+		return true;
+	default:
+		return strcmp(err_code(), "RECEIVER_UNREACHABLE") == 0;
+	}
 }
 
 /* 1: all durable; 0: the receiver lacks some again; negative: failed, *lost when it may come back.
