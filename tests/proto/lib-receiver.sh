@@ -6,6 +6,7 @@ program=${RECEIVER:-build/asan/receiver}
 [ -x "$program" ] || program=build/musl/receiver
 [ -x "$program" ] || { echo "no receiver is built"; exit 77; }
 work=$(mktemp -d /tmp/coldlift-proto-XXXXXX)
+targets=(--files "$work/files")
 receiver_pid=
 
 end_receiver() { # SIGNAL
@@ -22,7 +23,7 @@ refused() { # COMMAND...
 	fi
 }
 clean_up() {
-	status=$?
+	status=${1:-$?}
 	end_receiver TERM
 	[ $status = 0 ] || { echo "--- the receiver's log:"; tail -n 30 "$work/log" || true; }
 	rm -rf "$work"
@@ -39,7 +40,7 @@ requires() { # PROGRAM...
 # shellcheck disable=SC2120
 start_receiver() { # [OPTION...]
 	: >"$work/out"
-	"$program" serve --state "$work/state" --files "$work/files" --listen 127.0.0.1 --control-port 0 --data-port 0 \
+	"$program" serve --state "$work/state" "${targets[@]}" --listen 127.0.0.1 --control-port 0 --data-port 0 \
 		"$@" >"$work/out" 2>>"$work/log" &
 	receiver_pid=$!
 	until grep -q '^activation: ' "$work/out"; do

@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
+# digests, zeros, digests, durability, runs. Digests come from xxhsum, frames from zstd.
+. "$(dirname "$0")/lib-receiver.sh"
+requires python3 xxhsum zstd
+start_receiver
+size=$((8 * 1048576 + 4097)) # the last chunk is short, and its last block has one byte
+size=$(((size + 511) / 512 * 512))
+put_plan "$size"
+cat >"$work/client.py" <<'END'
+import socket, ssl, struct, subprocess, sys
+
+port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4]), sys.argv[5]
+CHUNK, BLOCK = 1 << 20, 4096
+IHAVEOPT, OPTREPLY = 0x49484156454F5054, 0x3E889045565A9
+COLDLIFT = 0x434C4654
+CHUNK_WRITE, DIGESTS, DURABLE, KEEP = 0x4301, 0x4302, 0x4303, 0x4304
+
+
+def xxh3(data):
+    out = subprocess.run(["xxhsum", "-q", "-H2"], input=data, capture_output=True, check=True).stdout
+    return bytes.fromhex(out.split()[0].decode())
+
+
+class Client:
+    def __init__(self, run):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        assert self.read(18) == struct.pack(">QQH", 0x4E42444D41474943, IHAVEOPT, 3)
+        self.send(struct.pack(">I", 3))
+        assert self.option(5)[-1][0] == 1
+        self.socket = ssl.create_default_context(cafile=ca).wrap_socket(self.socket, server_hostname="localhost")
+        offer = struct.pack(">HBBIQ32s", 1, 20, 1, 3, 0, run)
+        assert self.option(COLDLIFT, offer)[-1][0] == 0x80000003  # structured replies come first
+        assert self.option(8)[-1][0] == 1
+        replies = self.option(COLDLIFT, offer)
+        assert [kind for kind, _ in replies] == [COLDLIFT, 1]
+        assert struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 0)
+        name = token + b"/disk0"
+        replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
+        assert replies[-1][0] == 1, replies
+        info = next(data for kind, data in replies if kind == 3 and data[:2] == b"\0\0")
+        assert struct.unpack(">HQH", info)[1] == size
+        self.cookie = 0
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def read(self, n):
+        data = b""
+        while len(data) < n:
+            part = self.socket.recv(n - len(data))
+            assert part, "the receiver closed the connection"
+            data += part
+        return data
+
+    def option(self, number, data=b""):
+        self.send(struct.pack(">QII", IHAVEOPT, number, len(data)) + data)
+        replies = []
+        while True:
+            magic, which, kind, length = struct.unpack(">QIII", self.read(20))
+            assert magic == OPTREPLY and which == number
+            replies.append((kind, self.read(length)))
+            if kind == 1 or kind & 0x80000000:
+                return replies
+
+    def request(self, command, offset=0, length=0, flags=0, data=b""):
+        """Error number, and the payloads of structured replies."""
+        self.cookie += 1
+        self.send(struct.pack(">IHHQQI", 0x25609513, flags, command, self.cookie, offset, length) + data)
+        payloads = []
+        while True:
+            magic = self.read(4)
+            if magic == b"\x67\x44\x66\x98":
+                error, cookie = struct.unpack(">IQ", self.read(12))
+                assert cookie == self.cookie
+                return error, payloads
+            flags, kind, cookie, length = struct.unpack(">HHQI", self.read(16))
+            assert cookie == self.cookie
+            payload = self.read(length)
+            if kind & 0x8000:
+                return struct.unpack(">I", payload[:4])[0], payload[6:]
+            payloads.append((kind, payload))
+            if flags & 1:
+                return 0, payloads
+
+    def chunk(self, number, plain, zstd=False, digest=None, present_zeros=False, **change):
+        blocks = [plain[at : at + BLOCK] for at in range(0, len(plain), BLOCK)]
+        here = [i for i, block in enumerate(blocks) if present_zeros or block.strip(b"\0")]
+        bitmap = bytearray(32)
+        for i in here:
+            bitmap[i // 8] |= 1 << i % 8
+        present = b"".join(blocks[i] for i in here)
+        payload = present
+        if zstd:
+            payload = subprocess.run(["zstd", "-q", "-c", "--stream-size=%d" % len(present)], input=present, capture_output=True,
+                                     check=True).stdout
+        fields = dict(codec=int(zstd), kind=1, zero=0, payload=len(payload), present=len(present), zero2=0)
+        fields.update(change)
+        head = struct.pack(">BBHIII", *fields.values()) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
+        return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
+
+    def digests(self, first, count):
+        """[(state, flags, digest)] of each chunk."""
+        error, payloads = self.request(DIGESTS, first * CHUNK, count)
+        assert error == 0
+        chunks = []
+        for kind, payload in payloads:
+            assert kind == DIGESTS and struct.unpack(">Q", payload[:8])[0] == first + len(chunks)
+            at = 8
+            while at < len(payload):
+                n, state, flags, zero = struct.unpack(">IBBH", payload[at : at + 8])
+                at += 8
+                assert n >= 1 and zero == 0
+                for _ in range(n):
+                    chunks.append((state, flags, payload[at : at + 16] if state == 2 else b""))
+                    at += 16 if state == 2 else 0
+        assert len(chunks) == count
+        return chunks
+
+    def durable(self, force=True):
+        error, payloads = self.request(DURABLE, flags=int(force))
+        assert error == 0 and payloads[0][0] == DURABLE
+        return struct.unpack(">QQQQII", payloads[0][1])
+
+
+text = b"All of it is copied. " * 200
+one = (text * 300)[: CHUNK - 5 * BLOCK] + bytes(5 * BLOCK)
+two = bytes(3 * BLOCK) + bytes(range(256)) * 16 * 200
+two += bytes(CHUNK - len(two))
+last = bytes(BLOCK) + b"z" * (size - 8 * CHUNK - BLOCK)
+
+if step == "write":
+    c = Client(b"r" * 32)
+    assert c.chunk(1, one) == (0, [])
+    assert c.chunk(2, two, zstd=True) == (0, [])
+    assert c.chunk(8, last) == (0, [])
+    assert c.chunk(3, one, present_zeros=True) == (0, [])
+    assert c.request(6, 4 * CHUNK, CHUNK)[0] == 0
+    for error, change in ((74, {"digest": bytes(16)}), (22, {"present": 4096}), (22, {"kind": 2}), (22, {"codec": 2}), (22, {"zero": 1}),
+                          (22, {"zero2": 1}), (22, {"payload": 5}), (22, {"codec": 1})):
+        assert c.chunk(5, one, **change)[0] == error, change
+    assert c.chunk(5, two, zstd=True, digest=xxh3(one))[0] == 74
+    assert c.request(DIGESTS, 5, 1)[0] == 22 and c.request(DIGESTS, 0, 10)[0] == 22 and c.request(DIGESTS, 0, 0)[0] == 22
+    assert c.durable() == (9, 5, 0, 9, 1, 0)
+    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 3, xxh3(two)), (2, 3, xxh3(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+            (2, 3, xxh3(last))]
+    assert c.digests(0, 9) == want, c.digests(0, 9)
+    assert c.request(0, 2 * CHUNK, 2)[0] == 0
+else:  # after the receiver was killed and started again
+    c = Client(b"s" * 32)
+    assert c.digests(1, 2) == [(2, 2, xxh3(one)), (2, 2, xxh3(two))]
+    assert c.durable(False)[5 - 1] == 0
+    assert c.request(KEEP, 1 * CHUNK, 1)[0] == 0
+    assert c.request(1, 2 * CHUNK + 5, 3, 0, b"abc")[0] == 0
+    assert c.request(KEEP, 1 * CHUNK, 2)[0] == 22
+    assert c.durable() == (9, 1, 0, 8, 1, 0)
+    assert [flags for _, flags, _ in c.digests(1, 3)] == [3, 0, 2]
+c.send(struct.pack(">IHHQQI", 0x25609513, 0, 2, 0, 0, 0))
+END
+run_client() {
+	python3 "$work/client.py" "$data_port" "$token" "$work/state/cert.pem" "$size" "$1"
+}
+run_client write
+end_receiver KILL
+start_receiver
+run_client again

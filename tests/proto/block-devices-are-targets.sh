@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Block devices as targets: sizes are checked against the plan, two receivers cannot have one device, what was written is there.
+. "$(dirname "$0")/lib-receiver.sh"
+requires nbdcopy losetup
+[ "$(id -u)" = 0 ] || { echo "needs root for a loop device"; exit 77; }
+truncate -s 64M "$work/zero" "$work/one"
+head -c 67108864 /dev/urandom >"$work/zero" # what stood there before
+a=$(losetup -f --show "$work/zero") || { echo "no loop devices here"; exit 77; }
+b=$(losetup -f --show "$work/one")
+trap 'clean_up_devices' EXIT
+clean_up_devices() {
+	status=$?
+	end_receiver TERM
+	losetup -d "$a" "$b"
+
+	clean_up "$status"
+	exit "$status"
+}
+targets=(--device "$a" --device "$b")
+start_receiver --commit-ms 50
+control GET /v1/target | grep -q '"kind": "devices"'
+control PUT /v1/artefact/plan.json '{"disks":[{"index":0,"target_bytes":67108864},{"index":1,"target_bytes":67109376}]}' |
+	grep -q TARGET_TOO_SMALL
+put_plan 67108864 33554432
+refused "$program" serve --state "$work/state2" --device "$a" --listen 127.0.0.1 --control-port 0 --data-port 0
+grep -q TARGET_IN_USE "$work/refusal"
+head -c 67108864 /dev/urandom >"$work/image"
+dd if=/dev/zero of="$work/image" bs=1M seek=10 count=20 conv=notrunc status=none
+nbdcopy --connections=3 --flush "$work/image" "$(uri "$token/disk0")"
+end_receiver KILL
+cmp "$work/image" "$a"
+start_receiver
+nbdcopy "$(uri "$token/disk0")" "$work/back"
+cmp "$work/image" "$work/back"
