@@ -6,7 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/num.h"
+#include "base/run.h"
 #include "disk/disk.h"
 #include "image.h"
 
@@ -395,6 +397,50 @@ static void a_resized_gpt_describes_the_same_partitions(void **state)
 		}
 }
 
+/* What another program thinks of it: no complaint, and the partitions that there were. */
+static void sfdisk_has_nothing_to_say_about_a_resized_gpt(void **state)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_RUN struct run_result verify = {0};
+	CLEANUP_RUN struct run_result dump = {0};
+	char path[] = "/tmp/test_table.XXXXXX";
+	CLEANUP_CLOSE int fd = mkstemp(path);
+	const char *const make[] = {
+		"/bin/sh", "-c",
+		"printf 'label: gpt\\nstart=2048,size=4096,name=one\\nstart=8192,size=1000\\n' | "
+		"sfdisk -q \"$0\"",
+		path, NULL};
+	const void *primary, *backup;
+	size_t primary_bytes, backup_bytes;
+	struct disk_table t;
+	uint64_t backup_at;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 10 * MIB + 512 * 33), 0);
+	assert_int_equal(run_check(make, 60000), 0);
+	assert_int_equal(disk_table_read(a, fd, "sdx", 10 * MIB + 512 * 33, 512, &t), 0);
+	assert_int_equal(t.count, 2);
+	assert_string_equal(t.partitions[0].label, "one");
+	assert_int_equal(disk_gpt_resized(a, fd, "sdx", &t, 64 * MIB, &primary, &primary_bytes,
+					  &backup, &backup_bytes, &backup_at),
+			 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(fd, 64 * MIB), 0);
+	assert_int_equal(io_pwrite(fd, primary, primary_bytes, 0, path), 0);
+	assert_int_equal(io_pwrite(fd, backup, backup_bytes, backup_at, path), 0);
+	assert_int_equal(run_capture((const char *const[]){"sfdisk", "--verify", path, NULL}, 60000,
+				     &verify),
+			 0);
+	assert_int_equal(
+		run_capture((const char *const[]){"sfdisk", "-d", path, NULL}, 60000, &dump), 0);
+	unlink(path);
+	assert_int_equal(verify.exit_status, 0);
+	assert_string_equal(verify.err, "");
+	assert_non_null(strstr(dump.out, "last-lba: 131038"));
+	assert_non_null(strstr(dump.out, "start=        2048, size=        4096"));
+	assert_non_null(strstr(dump.out, "start=        8192, size=        1000"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,7 +454,9 @@ int main(void)
 		cmocka_unit_test(sectors_of_4096_bytes_are_counted),
 		cmocka_unit_test(disks_cut_at_any_byte_do_no_harm),
 		cmocka_unit_test(a_resized_gpt_describes_the_same_partitions),
+		cmocka_unit_test(sfdisk_has_nothing_to_say_about_a_resized_gpt),
 	};
 
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
