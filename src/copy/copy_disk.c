@@ -136,7 +136,8 @@ static void watch(struct round *r)
 			continue;
 		next_ms = clock_ms() + interval_ms;
 		engine_report(e, r, r->disk, "");
-		if (atomic_load(&r->stop))
+		/* While nothing else moves, a dead network would keep this thread for long. */
+		if (atomic_load(&r->stop) || atomic_load(&e->control->paused))
 			continue;
 		rc = poll_durable(r, &e->progress[r->disk]);
 		if (rc < 0)

@@ -15,6 +15,7 @@
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <errno.h>
+#include <string.h>
 #include <zstd.h>
 
 #include "copy/private.h"
@@ -38,13 +39,21 @@ size_t pack_context_bytes(unsigned compression)
 	return most ? (most + CONTEXT_SLACK_BYTES) & ~(size_t)(CONTEXT_ALIGN - 1) : 0;
 }
 
+/* Memory whose pages are there, not only promised. */
+static void *take(size_t align, size_t bytes)
+{
+	void *memory = aligned_alloc(align, bytes);
+
+	return memory ? memset(memory, 0, bytes) : NULL;
+}
+
 int pack_init(struct packer *p, size_t context_bytes)
 {
 	*p = (struct packer){0};
-	p->gathered = aligned_alloc(4096, WIRE_CHUNK_BYTES);
-	p->spare = aligned_alloc(4096, WIRE_CHUNK_BYTES);
+	p->gathered = take(4096, WIRE_CHUNK_BYTES);
+	p->spare = take(4096, WIRE_CHUNK_BYTES);
 	if (context_bytes)
-		p->context_memory = aligned_alloc(CONTEXT_ALIGN, context_bytes);
+		p->context_memory = take(CONTEXT_ALIGN, context_bytes);
 	if (p->context_memory)
 		p->context = ZSTD_initStaticCCtx(p->context_memory, context_bytes);
 	if (!p->gathered || !p->spare || (context_bytes && !p->context))
