@@ -220,8 +220,36 @@ static void log_to_file(void *ctx, enum log_level level, const char *line)
 	fflush(ctx);
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+/* The first refusal gives code and advice, the others follow in the reason as far as it holds. */
+static void show_refusals(struct run *r, const json_t *list)
+{
+	const json_t *first = json_array_get(list, 0), *one;
+	char reason[ERR_REASON_MAX];
+	size_t used = 0, i;
+
+	json_array_foreach (list, i, one) {
+		const char *object = text_of(one, "object");
+
+		if (used >= sizeof(reason) - 1)
+			break;
+		used += (size_t)snprintf(reason + used, sizeof(reason) - used, "%s%s%s%s%s%s",
+					 i ? "; also " : "", i ? text_of(one, "code") : "",
+					 i ? " " : "", object, *object ? ": " : "",
+					 text_of(one, "what"));
+	}
+	run_show_error(r, text_of(first, "code"), reason, text_of(first, "advice"));
+}
+
 static int finish(struct run *r, int rc)
 {
+	const json_t *refusals = json_object_get(r->plan_json, "refusals");
 	int status = cmd_status_of(rc);
 
 	if (rc == 0) {
@@ -234,6 +262,8 @@ static int finish(struct run *r, int rc)
 	} else if (status == CMD_TRY_AGAIN) {
 		run_show_step(r, "%s", err_reason());
 		run_show_state(r, CONSOLE_WAITING, CONSOLE_NO_PHASE);
+	} else if (status == CMD_REFUSED && json_array_size(refusals)) {
+		show_refusals(r, refusals);
 	} else {
 		run_show_error(r, err_code(), err_reason(), cmd_advice(err_code()));
 	}

@@ -31,13 +31,11 @@ class Watch:
         self.disks = {}
         self.status = None
         self.ready_s = None
-        self.memory_peak_mib = None
         self.started = time.monotonic()
         self.seconds = 0.0
         self.shown = 0.0
         self.shown_text = ""
         self.errors = []
-        self.codes = []
 
     def follow(self, machine, limit_s, expect_status=0, until=None):
         """True when the live image said how it ended; another status than expected is a failure. False as
@@ -79,7 +77,7 @@ class Watch:
         if found and self.ready_s is None:
             self.ready_s = float(found.group(1))
             self.picture(machine, "ready")
-        found = re.search(r"InError: (.*)", line)
+        found = re.search(r"^InError: (.*)", line)  # of init; the migrator's come as events
         if found:
             self.errors.append(found.group(1).strip())
         found = ENDED.search(line)
@@ -103,8 +101,7 @@ class Watch:
         if "disk" in event:
             self.disks[event["disk"]] = event
         if event.get("code"):
-            self.codes.append(event["code"])
-            self.errors.append(f"{event['code']}: {event.get('reason', '')}")
+            self.errors.append(f"{event['code']}: {event['reason']} ({event['advice']})")
 
     def totals(self):
         done = sum(d["done_bytes"] for d in self.disks.values())
