@@ -29,6 +29,7 @@ iso=${COLDLIFT_BUILD:-$top/build}/coldlift.iso
 pxe=${COLDLIFT_BUILD:-$top/build}/pxe
 vm_dir=$(mktemp -d "${TMPDIR:-/tmp}/coldlift-vm.XXXXXX")
 declare -A vm_pids=()
+vm_helpers=() # other processes of a test, to end with it
 
 vm_cleanup() {
 	local status=$? name
@@ -41,6 +42,7 @@ vm_cleanup() {
 			tail -n 5 "$vm_dir/$name/qemu.log"
 		}
 	done
+	[ ${#vm_helpers[@]} = 0 ] || kill "${vm_helpers[@]}" 2>/dev/null
 	[ -n "${VM_KEEP:-}" ] || rm -rf "$vm_dir"
 	exit $status
 }
