@@ -23,11 +23,14 @@
 
 #define MAGIC	   "CLFTJRNL"
 #define PATH_BYTES 4096
+/* Zeros are written ahead in steps of this: a sync that need not record a size is twice as fast. */
+#define ROOM_BYTES (256u << 10)
 
 struct journal {
 	int fd;
 	char path[PATH_BYTES];
 	uint64_t id;
+	uint64_t room_bytes;  /* the file's size: zeros stand behind the records */
 	pthread_mutex_t lock; /* append */
 	pthread_mutex_t sync_lock;
 	uint64_t records;	 /* under lock */
@@ -294,6 +297,7 @@ int journal_open(const char *path, const struct journal_subject *subject, journa
 		return rc;
 	}
 	j->synced_records = j->records;
+	j->room_bytes = end_of(j);
 	j->batch++;
 	*out = j;
 	return 0;
@@ -315,6 +319,21 @@ uint64_t journal_records(const struct journal *j)
 	return j->records;
 }
 
+/* Zeros behind the records up to bytes. */
+static int make_room(struct journal *j, uint64_t bytes)
+{
+	static const uint8_t zeros[ROOM_BYTES];
+
+	while (j->room_bytes < bytes) {
+		int rc = io_pwrite(j->fd, zeros, sizeof(zeros), j->room_bytes, j->path);
+
+		if (rc < 0)
+			return rc;
+		j->room_bytes += sizeof(zeros);
+	}
+	return 0;
+}
+
 int journal_append(struct journal *j, const struct journal_record *records, size_t count)
 {
 	uint8_t raw[64 * JOURNAL_RECORD_BYTES];
@@ -330,8 +349,10 @@ int journal_append(struct journal *j, const struct journal_record *records, size
 		for (size_t i = 0; i < n; i++)
 			encode_record(&records[i], j->batch, j->id, place + i,
 				      raw + i * JOURNAL_RECORD_BYTES);
-		rc = io_pwrite(j->fd, raw, n * JOURNAL_RECORD_BYTES,
-			       JOURNAL_HEAD_BYTES + place * JOURNAL_RECORD_BYTES, j->path);
+		rc = make_room(j, JOURNAL_HEAD_BYTES + (place + n) * JOURNAL_RECORD_BYTES);
+		if (rc == 0)
+			rc = io_pwrite(j->fd, raw, n * JOURNAL_RECORD_BYTES,
+				       JOURNAL_HEAD_BYTES + place * JOURNAL_RECORD_BYTES, j->path);
 		if (rc < 0) {
 			j->error = rc;
 			return rc;

@@ -7,13 +7,18 @@
  * record is overwritten, an UNKNOWN record is appended and synced. Private to receiver. Any thread,
  * once open.
  *
- * File: a head of JOURNAL_HEAD_BYTES, then records of JOURNAL_RECORD_BYTES, integers big-endian.
- *   head    magic 8 "CLFTJRNL" | version 4 | disk 4 | disk bytes 8 | disk identity 8 | chunk bytes
- * 4 | digest kind 4 | journal id 8 | zeros | check 8 over all before it record  kind 1 | zeros 3 |
- * check 4 | batch 4 | count 4 | chunk 8 | digest or run id 32 A record's check covers the record,
- * its place in the file and the journal id, so that neither old bytes nor another journal's can
- * pass for it. batch counts the
- * syncs that were over when it was appended.
+ * File: a head, then records, then zeros (room made ahead); integers big-endian.
+ *
+ *   head, JOURNAL_HEAD_BYTES:
+ *     magic 8 "CLFTJRNL" | version 4 | disk 4 | disk bytes 8 | disk identity 8
+ *     | chunk bytes 4 | digest kind 4 | journal id 8 | zeros | check 8 over all before
+ *
+ *   record, JOURNAL_RECORD_BYTES:
+ *     kind 1 | zeros 3 | check 4 | batch 4 | count 4 | chunk 8 | digest or run id 32
+ *
+ * A record's check covers the record, its place in the file and the journal id, so that neither
+ * old bytes nor another journal's can pass for it. batch counts the syncs that were over when it
+ * was appended.
  */
 #ifndef RECEIVER_JOURNAL_H
 #define RECEIVER_JOURNAL_H

@@ -390,8 +390,8 @@ static int serve(struct session *s)
 {
 	int rc;
 
-	s->data = malloc(SESSION_DATA_BYTES);
-	s->blocks = malloc(WIRE_CHUNK_BYTES);
+	s->data = store_buffer();
+	s->blocks = store_buffer();
 	s->zstd = ZSTD_createDCtx();
 	if (!s->data || !s->blocks || !s->zstd)
 		return fail(ENOMEM, "memory for a connection");

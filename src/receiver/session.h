@@ -24,7 +24,7 @@ struct session {
 	bool token_entered, store_entered;
 	unsigned wrong_tokens;
 	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
-	uint8_t *blocks; /* WIRE_CHUNK_BYTES: decompressed */
+	uint8_t *blocks; /* WIRE_CHUNK_BYTES: a second one, for what is made of it */
 	ZSTD_DCtx *zstd;
 };
 

@@ -19,8 +19,8 @@ static uint64_t chunks_of(const struct session *s)
 	return div_up(store_size_bytes(s->store), WIRE_CHUNK_BYTES);
 }
 
-/* The plain blocks of a chunk: the payload itself, or what it decompresses to. */
-static int plain_blocks(struct session *s, const struct wire_chunk_head *h, const uint8_t **blocks)
+/* The present blocks of a chunk: the payload itself, or what it decompresses to. */
+static int present_blocks(struct session *s, const struct wire_chunk_head *h, uint8_t **blocks)
 {
 	size_t got;
 
@@ -36,22 +36,46 @@ static int plain_blocks(struct session *s, const struct wire_chunk_head *h, cons
 	return got == h->present_bytes ? 0 : fail(EBADMSG, "a chunk decompresses to less");
 }
 
+/* The chunk with its zeros, in that of our two buffers where the blocks are not; or as it is. */
+static uint8_t *whole_chunk(struct session *s, const struct wire_chunk_head *h, size_t chunk_bytes,
+			    uint8_t *blocks)
+{
+	uint8_t *whole = blocks == s->data ? s->blocks : s->data;
+	unsigned block = 0, run = 0;
+	size_t done = 0;
+
+	if (h->present_bytes == chunk_bytes)
+		return blocks;
+	while (wire_bitmap_run(h->bitmap, &block, &run)) {
+		size_t start = (size_t)block * WIRE_BLOCK_BYTES;
+		size_t bytes = min_of((size_t)run * WIRE_BLOCK_BYTES, chunk_bytes - start);
+
+		memset(whole + done, 0, start - done);
+		memcpy(whole + start, blocks, bytes);
+		blocks += bytes;
+		done = start + bytes;
+		block += run;
+	}
+	memset(whole + done, 0, chunk_bytes - done);
+	return whole;
+}
+
 static int take_chunk(struct session *s, uint64_t chunk, size_t chunk_bytes,
 		      const struct wire_chunk_head *h)
 {
-	uint8_t digest[WIRE_DIGEST_MAX];
-	const uint8_t *blocks;
-	int rc = plain_blocks(s, h, &blocks);
+	uint8_t digest[WIRE_DIGEST_MAX], *blocks, *whole;
+	int rc = present_blocks(s, h, &blocks);
 
 	if (rc < 0)
 		return rc;
-	wire_digest_blocks(h->bitmap, blocks, chunk_bytes, digest);
+	whole = whole_chunk(s, h, chunk_bytes, blocks);
+	wire_digest(whole, chunk_bytes, digest);
 	if (memcmp(digest, h->digest, sizeof(digest)) != 0)
 		return fail(EBADMSG,
 			    "chunk %" PRIu64 " of disk%u does not match its digest; it was damaged "
 			    "on the way from the source's memory",
 			    chunk, store_disk(s->store));
-	return store_chunk(s->store, chunk, h->bitmap, blocks, h->digest, session_run_id(s));
+	return store_chunk(s->store, chunk, h->bitmap, whole, h->digest, session_run_id(s));
 }
 
 int session_chunk_write(struct session *s, const struct nbd_request *q)

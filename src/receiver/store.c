@@ -109,6 +109,7 @@ static int open_target(struct store *s, const struct store_options *o)
 	if (o->is_device != S_ISBLK(st.st_mode) || (!o->is_device && !S_ISREG(st.st_mode)))
 		return fail(EINVAL, "%s is not a %s", o->path,
 			    o->is_device ? "block device" : "regular file");
+	s->direct_fd = open(o->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	rc = io_size(s->fd, o->path, &s->size_bytes);
 	if (rc < 0 || o->is_device || o->size_bytes == 0 || s->size_bytes == o->size_bytes)
 		return rc;
@@ -259,7 +260,7 @@ int store_open(const struct store_options *o, struct store **out)
 
 	if (!s)
 		return fail(ENOMEM, "memory for a disk");
-	s->fd = -1;
+	s->fd = s->direct_fd = -1;
 	s->disk = o->disk;
 	s->is_device = o->is_device;
 	s->commit_ms = o->commit_ms;
@@ -306,6 +307,8 @@ void store_close(struct store *s)
 		munmap(s->digests, s->chunks * WIRE_DIGEST_BYTES);
 	if (s->fd >= 0)
 		close(s->fd);
+	if (s->direct_fd >= 0)
+		close(s->direct_fd);
 	free(s->batch);
 	free(s);
 }

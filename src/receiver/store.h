@@ -58,12 +58,15 @@ int store_write(struct store *s, const void *data, size_t bytes, uint64_t offset
 int store_zero(struct store *s, uint64_t offset_bytes, uint64_t length_bytes, bool no_hole,
 	       bool trim, const uint8_t *run_id);
 
+/* A buffer of WIRE_CHUNK_BYTES as store_chunk() wants it; free() it. NULL when memory is out. */
+uint8_t *store_buffer(void);
+
 /*
- * A chunk: the blocks of the bitmap one behind the other, zeros elsewhere. The digest has been
- * checked against them. run_id: of the connection.
+ * A chunk in the whole of its bytes, in a store_buffer(); its zero blocks are those that the bitmap
+ * leaves out. The digest has been checked. run_id: of the connection.
  */
 int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
-		const void *blocks, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
+		const uint8_t *plain, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
 
 /* Take known chunks over into this run; -ENOENT when one of them is not known. */
 int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *run_id);

@@ -19,12 +19,14 @@ enum chunk_bits {
 	CHUNK_JOURNALED = 64, /* the journal speaks of it: say UNKNOWN before overwriting */
 };
 
+#define STORE_ALIGN 4096 /* of memory, offset and length in direct writes */
 #define STORE_BATCH 4096 /* records of one commit step */
 
 struct store {
 	unsigned disk;
 	char path[4096];
 	int fd;
+	_Atomic int direct_fd; /* of the same, past the page cache; -1 where that does not work */
 	bool is_device;
 	uint64_t size_bytes;
 	uint64_t chunks;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,6 +20,11 @@
 
 /* Shorter zeros between data are written; longer ones are punched. */
 #define PUNCH_MIN_BYTES (128u << 10)
+
+/* Shorter writes are faster through the page cache. */
+#define DIRECT_MIN_BYTES (64u << 10)
+/* Zeros inside a chunk that are written along, rather than begin another write behind them. */
+#define GAP_MAX_BLOCKS 16
 
 static const uint8_t zeros[PUNCH_MIN_BYTES];
 
@@ -167,13 +173,6 @@ static int zero_range(struct store *s, uint64_t offset_bytes, uint64_t length_by
 	return rc < 0 ? write_zeros(s, offset_bytes, length_bytes) : 0;
 }
 
-/* Start writing to the medium now, so that the commit has less to wait for. */
-static void start_writeback(struct store *s, uint64_t offset_bytes, uint64_t length_bytes)
-{
-	(void)sync_file_range(s->fd, (off_t)offset_bytes, (off_t)length_bytes,
-			      SYNC_FILE_RANGE_WRITE);
-}
-
 int store_write(struct store *s, const void *data, size_t bytes, uint64_t offset_bytes)
 {
 	uint64_t chunk = offset_bytes >> WIRE_CHUNK_SHIFT;
@@ -302,23 +301,63 @@ int store_zero(struct store *s, uint64_t offset_bytes, uint64_t length_bytes, bo
 	return rc;
 }
 
+/*
+ * Whole pages go straight from our memory to the medium: through the page cache they would cost one
+ * more copy of everything, and the commit would wait for all of it at once.
+ */
+static int write_part(struct store *s, const uint8_t *data, size_t bytes, uint64_t offset_bytes)
+{
+	int fd = s->direct_fd;
+
+	if (fd >= 0 && bytes >= DIRECT_MIN_BYTES) {
+		size_t whole = round_down(bytes, STORE_ALIGN);
+		ssize_t n = pwrite(fd, data, whole, (off_t)offset_bytes);
+
+		if (n < 0 && errno == EINVAL)
+			s->direct_fd =
+				-1; /* this one cannot; fd stays open, others may be using it */
+		n = n < 0 ? 0 : (ssize_t)round_down((uint64_t)n, STORE_ALIGN);
+		data += n;
+		bytes -= (size_t)n;
+		offset_bytes += (uint64_t)n;
+		/* What is left, an error included, meets the same again below, with its reason. */
+	}
+	return bytes ? io_pwrite(s->fd, data, bytes, offset_bytes, s->path) : 0;
+}
+
+/* The next stretch to write from *block on: present blocks, and short gaps of zeros between them.
+ */
+static bool next_stretch(const uint8_t *bitmap, unsigned *block, unsigned *count)
+{
+	unsigned next, run;
+
+	if (!wire_bitmap_run(bitmap, block, count))
+		return false;
+	for (;;) {
+		next = *block + *count;
+		if (!wire_bitmap_run(bitmap, &next, &run) ||
+		    next - (*block + *count) >= GAP_MAX_BLOCKS)
+			return true;
+		*count = next + run - *block;
+	}
+}
+
 /* The present blocks, and zeros between them unless the chunk is zero already. */
 static int write_blocks(struct store *s, uint64_t offset, size_t chunk_bytes, const uint8_t *bitmap,
-			const uint8_t *blocks, bool was_zero)
+			const uint8_t *plain, bool was_zero)
 {
 	unsigned block = 0, run = 0;
 	size_t done = 0;
 	int rc = 0;
 
-	while (rc == 0 && wire_bitmap_run(bitmap, &block, &run)) {
+	while (rc == 0 && next_stretch(bitmap, &block, &run)) {
 		size_t start = (size_t)block * WIRE_BLOCK_BYTES;
 		size_t bytes = min_of((size_t)run * WIRE_BLOCK_BYTES, chunk_bytes - start);
 
 		if (start > done && !was_zero)
 			rc = zero_range(s, offset + done, start - done, false);
 		if (rc == 0)
-			rc = io_pwrite(s->fd, blocks, bytes, offset + start, s->path);
-		blocks += bytes;
+			rc = write_part(s, plain + start, bytes, offset + start);
 		done = start + bytes;
 		block += run;
 		atomic_fetch_add(&s->written_bytes, bytes);
@@ -328,8 +367,15 @@ static int write_blocks(struct store *s, uint64_t offset, size_t chunk_bytes, co
 	return rc;
 }
 
+uint8_t *store_buffer(void)
+{
+	void *buf = NULL;
+
+	return posix_memalign(&buf, STORE_ALIGN, WIRE_CHUNK_BYTES) == 0 ? buf : NULL;
+}
+
 int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
-		const void *blocks, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id)
+		const uint8_t *plain, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id)
 {
 	uint64_t offset = chunk << WIRE_CHUNK_SHIFT;
 	size_t chunk_bytes = (size_t)store_chunk_bytes(s, chunk);
@@ -338,12 +384,11 @@ int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMA
 
 	if (rc < 0)
 		return rc;
-	rc = write_blocks(s, offset, chunk_bytes, bitmap, blocks, was_zero);
+	rc = write_blocks(s, offset, chunk_bytes, bitmap, plain, was_zero);
 	if (rc < 0) {
 		give_back(s, chunk, 1);
 		return rc;
 	}
-	start_writeback(s, offset, chunk_bytes);
 	return give_back_known(s, chunk, 1, WIRE_DATA, digest, run_id);
 }
 
