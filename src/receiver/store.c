@@ -260,7 +260,8 @@ int store_open(const struct store_options *o, struct store **out)
 
 	if (!s)
 		return fail(ENOMEM, "memory for a disk");
-	s->fd = s->direct_fd = -1;
+	s->fd = -1;
+	s->direct_fd = -1;
 	s->disk = o->disk;
 	s->is_device = o->is_device;
 	s->commit_ms = o->commit_ms;
