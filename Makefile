@@ -134,7 +134,7 @@ fuzz: ## run every fuzz target for a while (FUZZ_SECONDS, default 300 each)
 	$(Q)for f in $(FUZZERS:tests/fuzz/fuzz_%.c=%); do tests/fuzz/run $$f $${FUZZ_SECONDS:-300} || exit 1; done
 
 bench: ## time a copy over loopback against the usual tools
-	$(Q)tools/setup-host build test
+	$(Q)tools/setup-host build bench
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)tests/bench/run
 
