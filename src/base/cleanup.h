@@ -54,10 +54,9 @@ static inline void cleanup_unlock_(pthread_mutex_t **m)
 #define CLEANUP_JSON	 CLEANUP(cleanup_json_)
 
 /* Hold MUTEX until the scope ends. One per scope. */
-#define LOCK_SCOPE(mutex)                                      \
-	CLEANUP(cleanup_unlock_)                               \
-	__attribute__((unused)) pthread_mutex_t *lock_scope_ = \
-		(pthread_mutex_lock(mutex), (mutex))
+#define LOCK_SCOPE(mutex)        \
+	CLEANUP(cleanup_unlock_) \
+	__attribute__((unused)) pthread_mutex_t *lock_scope_ = (pthread_mutex_lock(mutex), (mutex))
 
 static inline int steal_fd(int *fd)
 {
