@@ -6,6 +6,7 @@
 
 #include "base/cursor.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/num.h"
 #include "receiver/session.h"
 
@@ -75,6 +76,11 @@ static int take_chunk(struct session *s, uint64_t chunk, size_t chunk_bytes,
 			    "chunk %" PRIu64 " of disk%u does not match its digest; it was damaged "
 			    "on the way from the source's memory",
 			    chunk, store_disk(s->store));
+	/* Zeros that came as data are zeros: some file systems make holes of them, and then the
+	 * journal's word that data stands there would look like a lie. */
+	if (io_is_zero(whole, chunk_bytes))
+		return store_zero(s->store, chunk << WIRE_CHUNK_SHIFT, chunk_bytes, false, false,
+				  session_run_id(s));
 	return store_chunk(s->store, chunk, h->bitmap, whole, h->digest, session_run_id(s));
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
 # digests, zeros, digests, durability, runs. Digests come from xxhsum, frames from zstd.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires python3 xxhsum zstd
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Two receivers cannot use one state directory, nor one port; and the message says so.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 start_receiver
 status=0

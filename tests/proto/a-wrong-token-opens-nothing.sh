@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Neither port answers to a wrong, short, long or empty token, and no file changes.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdinfo curl
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Block devices as targets: sizes are checked against the plan, two receivers cannot have one device, what was written is there.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdcopy losetup
 [ "$(id -u)" = 0 ] || { echo "needs root for a loop device"; exit 77; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Garbage, half handshakes, oversize lengths, slow drips and a crowd of idle connections: the receiver lives, its memory
 # stays bounded, and an honest client is served meanwhile.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdinfo python3
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Without a token, LIST says nothing, unless the receiver was started with --allow-list.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdinfo
 /usr/bin/python3 -c 'import nbd' || { echo 'needs python3-libnbd'; exit 77; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A common NBD client writes a disk and reads it back, several connections at once.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdcopy
 start_receiver

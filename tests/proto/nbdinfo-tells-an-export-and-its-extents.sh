@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # libnbd's nbdinfo understands what the receiver says of a disk, over TLS with the receiver's certificate as its CA.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdinfo nbdcopy
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A client without TLS gets NBD_REP_ERR_TLS_REQD for everything, and bytes smuggled in before TLS are refused.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires nbdinfo python3
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Another implementation of NBD, QEMU's, writes and compares.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires qemu-img
 start_receiver

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The control service is plain HTTPS and JSON: artefacts, state and orders, metrics, a page; each with limits.
+# shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires curl python3
 start_receiver

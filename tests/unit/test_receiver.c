@@ -303,6 +303,31 @@ static void overwriting_replaces_data_and_zeros(void **state)
 	wire_nbd_close(n);
 }
 
+/* A client may send zeros as data; they are known as zeros, also after a restart. */
+static void zeros_that_come_as_data_are_zeros(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_nbd *n = fixture_must_open(f, 0, 1);
+	CLEANUP_FREE uint8_t *zeros = calloc(1, WIRE_CHUNK_BYTES);
+	struct wire_chunk c = {.data = zeros, .data_bytes = WIRE_CHUNK_BYTES};
+	const struct wire_request r = {
+		.command = NBD_CMD_CHUNK_WRITE, .offset_bytes = MIB, .chunk = &c};
+	struct wire_durable d;
+	struct wire_done done;
+
+	memset(c.bitmap, 0xff, sizeof(c.bitmap));
+	wire_digest(zeros, WIRE_CHUNK_BYTES, c.digest);
+	assert_int_equal(wire_nbd_call(n, &r, &done), 0);
+	commit(n, &d);
+	assert_int_equal(d.durable_chunks, 1);
+	wire_nbd_close(n);
+	fixture_stop(f);
+	fixture_start(f);
+	n = fixture_must_open(f, 0, 1);
+	assert_int_equal(ask(n).chunk[1].state, WIRE_ZERO);
+	wire_nbd_close(n);
+}
+
 static void a_terabyte_of_zeros_costs_little(void **state)
 {
 	struct wire_nbd *n = fixture_must_open(*state, 1, 1);
@@ -606,6 +631,7 @@ int main(void)
 		test(a_new_run_keeps_what_it_compared),
 		test(a_plain_write_makes_its_chunk_unknown),
 		test(overwriting_replaces_data_and_zeros),
+		test(zeros_that_come_as_data_are_zeros),
 		test(a_terabyte_of_zeros_costs_little),
 		test(requests_beyond_the_end_are_refused),
 		test(block_status_tells_holes),
