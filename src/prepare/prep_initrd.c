@@ -114,7 +114,7 @@ static void note_segment(struct initrd_shape *shape, enum initrd_packing packing
 static int walk_plain(struct initrd_stream *s, const struct cpio_visitor *visitor,
 		      uint64_t *total_bytes, struct initrd_shape *shape)
 {
-	CLEANUP(cpio_walk_fini) struct cpio_walk walk;
+	CLEANUP(cpio_walk_fini) struct cpio_walk walk = {0};
 	uint64_t start = s->at_bytes;
 	int rc;
 
@@ -146,7 +146,7 @@ static int walk_plain(struct initrd_stream *s, const struct cpio_visitor *visito
 static int walk_packed(struct initrd_stream *s, const struct cpio_visitor *visitor,
 		       uint64_t *total_bytes, struct initrd_shape *shape)
 {
-	CLEANUP(cpio_walk_fini) struct cpio_walk walk;
+	CLEANUP(cpio_walk_fini) struct cpio_walk walk = {0};
 	struct segment_sink sink = {.walk = &walk, .total_bytes = total_bytes};
 	uint64_t start = s->at_bytes;
 	size_t i;

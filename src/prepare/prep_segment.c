@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The cpio segment that is appended to an initramfs image; see prep_boot.h. Later entries win, so
- * the indexes in it know what the image had as well. They are merged, not copied from the guest:
- * dracut and newer initramfs-tools unpack .ko.xz files when they build an image, and the guest's
- * own index would then name files that the image does not have.
+ * the indexes in it know what the image had as well. They are merged, not copied from the guest: an
+ * image may hold a module under another name than the guest does (unpacked .ko for .ko.xz), and an
+ * index that names files which are not there loads nothing.
  */
 #include "prepare/prep_boot.h"
 

@@ -85,6 +85,11 @@ before=$(sha256sum "$a" "$b")
 # ---- the migrator prepares it, twice ----
 
 boot source 192
+vm_sh source 'dmsetup create --readonly other --table "0 8 linear /dev/sda 0"; ! migrator prepare --quiesce 2>&1 && dmsetup remove other' 60 \
+	>"$vm_dir/quiesce" || fail "a device on top of a source disk was not noticed"
+grep -q SOURCE_ASSEMBLED "$vm_dir/quiesce" || fail "not said as SOURCE_ASSEMBLED: $(cat "$vm_dir/quiesce")"
+vm_sh source 'blockdev --setrw /dev/sda && migrator prepare --quiesce && cat /sys/block/sda/ro' 60 >"$vm_dir/quiesce" || fail "quiesce"
+grep -q '^1$' "$vm_dir/quiesce" || fail "a disk stayed writable"
 for run in 1 2; do
 	vm_sh source 'cd /run && migrator inventory -o inventory.json && migrator prepare --look inventory.json &&
 		migrator plan --inventory inventory.json --allow ENS_SYSTEM_DISK_TOO_SMALL -o plan.json &&
