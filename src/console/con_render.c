@@ -12,8 +12,8 @@
 
 #define BAR_CELLS     20
 #define DISK_LINES    9
-#define LABEL_FORMAT  " %-9s %s"
-#define WRAP_COLUMNS  (CONSOLE_COLUMNS - 11)
+#define LABEL_FORMAT  " %-10s %s"
+#define WRAP_COLUMNS  (CONSOLE_COLUMNS - 12)
 #define PARAGRAPH_MAX 5
 
 struct screen {
@@ -177,7 +177,7 @@ void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYT
 	if (view->warnings)
 		snprintf(warnings, sizeof(warnings), ", %u warning%s in prepare.json",
 			 view->warnings, view->warnings == 1 ? "" : "s");
-	put_line(&s, " Time      %s%s", con_time_text(view->elapsed_s, time, sizeof(time)),
+	put_line(&s, " Time       %s%s", con_time_text(view->elapsed_s, time, sizeof(time)),
 		 warnings);
 	put_rule(&s);
 	put_line(&s, " %s", closing(view));

@@ -60,18 +60,18 @@ static void screen_while_copying(void **state)
 	static const char expected[] =
 		" Coldlift                                                     Running: Syncing\n"
 		"-------------------------------------------------------------------------------\n"
-		" Machine   QEMU Standard PC (i440FX + PIIX, 1996), BIOS, 2 processors, 1.0 GiB\n"
-		" System    Debian GNU/Linux 12 (bookworm), host sample\n"
-		" Job       keep the layout: 2 disks, 6.0 GiB\n"
-		" Target    192.0.2.7\n"
+		" Machine    QEMU Standard PC (i440FX + PIIX, 1996), BIOS, 2 processors, 1.0 GiB\n"
+		" System     Debian GNU/Linux 12 (bookworm), host sample\n"
+		" Job        keep the layout: 2 disks, 6.0 GiB\n"
+		" Target     192.0.2.7\n"
 		"\n"
-		" Now       copying used blocks\n"
+		" Now        copying used blocks\n"
 		"\n"
 		" sda      [##########..........]  50% 600 MiB/1.2 GiB   50.0 MiB/s 0:12 left\n"
 		" sdb      [....................]   0% 0 bytes/300 MiB\n"
 		" all      [########............]  40% 600 MiB/1.5 GiB   50.0 MiB/s 0:18 left\n"
 		"\n"
-		" Time      1:23\n"
+		" Time       1:23\n"
 		"-------------------------------------------------------------------------------\n"
 		" The disks of this machine are read-only. Switching it off loses nothing.\n"
 		" A shell: Alt-F2 on this keyboard, or the word shell on the serial line.\n";
@@ -95,8 +95,8 @@ static void failure_shows_code_reason_and_advice(void **state)
 	console_render(&v, screen);
 	assert_fits(screen);
 	assert_non_null(strstr(screen, "InError"));
-	assert_non_null(strstr(screen, "Error     GUEST_BOOT_FULL"));
-	assert_non_null(strstr(screen, "Reason    /boot needs"));
+	assert_non_null(strstr(screen, "Error      GUEST_BOOT_FULL"));
+	assert_non_null(strstr(screen, "Reason     /boot needs"));
 	assert_non_null(strstr(screen, "What to do Remove an old kernel"));
 	assert_null(strstr(screen, "Syncing"));
 	console_render_line(&v, line, sizeof(line));
