@@ -40,6 +40,9 @@ static bool is_ignored(const struct inv *inv, const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(not_disks); i++)
 		if (!strncmp(name, not_disks[i], strlen(not_disks[i])))
 			return true;
+	/* eMMC's boot areas are disks to the kernel, and not to anybody else. */
+	if (!strncmp(name, "mmcblk", 6) && (strstr(name, "boot") || strstr(name, "rpmb")))
+		return true;
 	for (size_t i = 0; i < inv->options->ignore_count; i++)
 		if (!strcmp(name, inv->options->ignore[i]))
 			return true;
@@ -167,11 +170,15 @@ static int add_disk(struct inv *inv, const char *name, const char *path, unsigne
 	const char *other;
 	int rc;
 
+	/* A card reader without a card. */
+	if (d.fd == -ENOMEDIUM)
+		return 0;
 	if (d.fd < 0 || io_size(d.fd, path, &d.size_bytes) < 0) {
 		inv_problem(inv, "DISK_UNREADABLE", name, NULL);
+		if (d.fd >= 0)
+			close(d.fd);
 		return 0;
 	}
-	/* A card reader without a card. */
 	if (d.size_bytes == 0 || is_boot_medium(&d)) {
 		close(d.fd);
 		return 0;
@@ -209,7 +216,8 @@ static int add_machine_disks(struct inv *inv)
 		const char *name = entries[i]->d_name;
 		uint64_t sector = 512;
 
-		if (rc == 0 && !is_ignored(inv, name)) {
+		/* Hidden are the single paths of an NVMe disk that the kernel shows as one. */
+		if (rc == 0 && !is_ignored(inv, name) && !flag(inv, name, "hidden")) {
 			inv_number(inv, &sector, "/sys/block/%s/queue/logical_block_size", name);
 			rc = add_disk(inv, name, inv_path(inv, path, "/dev/%s", name),
 				      (unsigned)min_of(sector, (uint64_t)UINT_MAX));

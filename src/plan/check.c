@@ -9,6 +9,8 @@
 #include "base/json.h"
 #include "base/num.h"
 
+#define TARGET_SECTOR_BYTES 512
+
 static const char *text_of(const json_t *object, const char *key)
 {
 	const char *t = json_string_value(json_object_get(object, key));
@@ -94,6 +96,10 @@ static void check_contents(struct planner *p)
 	for (size_t i = 0; i < p->order_count; i++) {
 		const struct source_disk *d = p->order[i];
 
+		if (d->table_kind && d->sector_bytes != TARGET_SECTOR_BYTES)
+			plan_note(p, "SECTOR_SIZE_DIFFERS", d->name,
+				  "its partition table counts sectors of %u bytes",
+				  d->sector_bytes);
 		if (d->primary_bad)
 			plan_note(p, "GPT_PRIMARY_DAMAGED", d->name,
 				  "the first copy of its partition table is damaged, the last one "

@@ -39,6 +39,9 @@ const struct plan_rule plan_rules[] = {
 	 .advice = "See what the kernel says (dmesg, in the shell), check the disk's cables, or leave the disk out with \"exclude_disks\" in the job."},
 	{.code = "TABLE_INVALID",
 	 .advice = "Repair the partition table on the source with its own tools (sfdisk, gdisk), or leave the disk out with \"exclude_disks\" in the job."},
+	{.code = "SECTOR_SIZE_DIFFERS",
+	 .advice = "A partition table counts sectors, and cloud disks have sectors of 512 bytes: the copy's table would point to wrong places. Allow this code only if the target's disks have sectors of the source's size.",
+	 .allowable = true},
 
 	/* RAID and LVM. */
 	{.code = "RAID_DEGRADED",

@@ -162,6 +162,8 @@ static void a_machine_is_described(void **state)
 	put_sata_disk(&t, "sde", "t10.ATA a\n");
 	put(&t, "/sys/block/loop0/queue/logical_block_size", "512\n");
 	put(&t, "/sys/block/zram0/queue/logical_block_size", "512\n");
+	put(&t, "/sys/block/nvme0c0n1/hidden", "1\n");
+	put(&t, "/sys/block/mmcblk0boot0/queue/logical_block_size", "512\n");
 	put(&t, "/sys/block/sdd/queue/logical_block_size", "512\n");
 	disk.data[5000] = 1;
 	put_bytes(&t, "/dev/sda", disk.data, disk.bytes);
