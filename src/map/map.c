@@ -129,7 +129,9 @@ static int compare_entries(const void *left, const void *right)
 static int sort_entries(const struct map *m, struct map_disk *disk, size_t *ranges)
 {
 	*ranges = 0;
-	qsort(disk->entries, disk->count, sizeof(*disk->entries), compare_entries);
+	/* An empty list has no address, which qsort() must not be given. */
+	if (disk->count)
+		qsort(disk->entries, disk->count, sizeof(*disk->entries), compare_entries);
 	for (size_t i = 0; i < disk->count; i++) {
 		const struct map_entry *e = &disk->entries[i];
 		int rc = check_entry(m, disk, e);

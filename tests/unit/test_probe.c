@@ -316,10 +316,15 @@ static void a_damaged_or_cut_superblock_is_not_believed(void **state)
 		CLEANUP_CLOSE int fd = -1;
 		struct disk_md md;
 
+		/* Where it says that it stands: another place makes it another range's. */
+		bool misplaced = at >= 144 && at < 152;
+
 		i.data[4096 + at] ^= 1;
 		fd = image_open(&i, i.bytes);
-		assert_int_equal(disk_md_read(a, fd, "sda1", 0, i.bytes, &md), -EINVAL);
-		assert_string_equal(err_code(), "MD_INVALID");
+		assert_int_equal(disk_md_read(a, fd, "sda1", 0, i.bytes, &md),
+				 misplaced ? -ENOENT : -EINVAL);
+		if (!misplaced)
+			assert_string_equal(err_code(), "MD_INVALID");
 	}
 	for (size_t n = 0; n < 12000; n += 13) {
 		CLEANUP_ARENA struct arena *a = arena_new();
