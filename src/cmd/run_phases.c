@@ -52,6 +52,28 @@ static int look_into_guest(struct run *r)
 	return rc;
 }
 
+/*
+ * A migrator that was restarted in the same boot, with views standing: looking into the guest again
+ * would remove them, and would see what was repaired in them instead of the source.
+ */
+static bool take_up_inventory(struct run *r)
+{
+	CLEANUP_JSON json_t *inventory = NULL;
+	const char *disk = NULL;
+
+	if (access(path_in(r, "prepare.json"), F_OK) ||
+	    access(path_in(r, "inventory.json"), F_OK) ||
+	    json_read_file(path_in(r, "inventory.json"), &inventory) < 0 ||
+	    json_get_string(json_array_get(json_object_get(inventory, "disks"), 0), "name", &disk) <
+		    0)
+		return false;
+	if (access(arena_printf(r->arena, "/dev/mapper/view-%s", disk), F_OK) ||
+	    prepare_check() < 0)
+		return false;
+	r->inventory = steal_ptr(&inventory);
+	return true;
+}
+
 int run_inventory(struct run *r)
 {
 	const struct inventory_options options = {.sample = true};
@@ -61,6 +83,10 @@ int run_inventory(struct run *r)
 	rc = prepare_quiesce();
 	if (rc < 0)
 		return rc;
+	if (take_up_inventory(r)) {
+		run_show_machine(r);
+		return 0;
+	}
 	run_show_step(r, "looking at the machine and its disks");
 	rc = inventory_make(&options, &r->inventory);
 	if (rc < 0)
