@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/num.h"
@@ -175,6 +176,25 @@ static const struct source_part *find_foreign(const struct planner *p)
 	return NULL;
 }
 
+/* Firmware that has never seen the disk starts what stands at one agreed place (UEFI 3.5.1.1). */
+static void check_fallback(struct planner *p)
+{
+	static const char place[] = "/EFI/BOOT/BOOTX64.EFI";
+	size_t i, n = sizeof(place) - 1;
+	json_t *path;
+
+	if (strcmp(p->source.firmware, "uefi") || json_array_size(p->source.efi) == 0)
+		return;
+	json_array_foreach (p->source.efi, i, path) {
+		size_t have = json_string_length(path);
+
+		if (have >= n && !strcasecmp(json_string_value(path) + have - n, place))
+			return;
+	}
+	plan_note(p, "EFI_FALLBACK_MISSING", p->source.root_device,
+		  "its EFI system partition has no %s", place + 1);
+}
+
 static void check_system(struct planner *p)
 {
 	const struct source *s = &p->source;
@@ -187,6 +207,7 @@ static void check_system(struct planner *p)
 			  json_string_value(file) ? json_string_value(file) : "",
 			  "the swap file holds the memory of a hibernated system");
 	if (s->root_device) {
+		check_fallback(p);
 		if (s->architecture && strcmp(s->architecture, "x86_64"))
 			plan_note(p, "ARCH_UNSUPPORTED", s->root_device, "its programs are for %s",
 				  s->architecture);

@@ -115,6 +115,7 @@ struct source {
 	const char *architecture;
 	const char *os_name;
 	const char *boot_loader;
+	const json_t *efi; /* paths of loaders, or NULL */
 	struct source_mount *mounts;
 	size_t mount_count;
 	const json_t *problems;

@@ -326,6 +326,7 @@ static int read_guest(struct arena *a, const json_t *j, struct source *s)
 	int rc = json_get_string(j, "root_device", &s->root_device);
 
 	s->suspended_files = json_object_get(j, "suspended_files");
+	s->efi = json_object_get(loader, "efi");
 	if (rc == 0)
 		rc = json_get_string_or(j, "architecture", NULL, &s->architecture);
 	if (rc == 0)
