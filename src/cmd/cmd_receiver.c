@@ -62,7 +62,7 @@ static int usage(FILE *to)
 	      "machine's\n"
 	      "  --control-port N   default 8080; 0: any\n"
 	      "  --data-port N      default 8703; 0: any\n"
-	      "  --token-uses N     1-1000, default 200; of a new token\n"
+	      "  --token-uses N     1-1000, default 200; of a new token: so many runs\n"
 	      "  --token-days N     1-90, default 90; of a new token\n"
 	      "  --commit-ms N      10-60000, default 1000: how often what arrived is made "
 	      "durable\n"

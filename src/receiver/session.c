@@ -113,7 +113,7 @@ static uint32_t enter(struct session *s, struct store *store, const char **text)
 	}
 	s->store = store;
 	s->store_entered = s->has_run;
-	v = token_enter(s->receiver->token);
+	v = token_enter(s->receiver->token, session_run_id(s));
 	if (v != TOKEN_GOOD) {
 		*text = token_verdict_text(v);
 		return NBD_REP_ERR_POLICY;
@@ -418,7 +418,7 @@ int session_run(struct conn *c)
 	if (s.store_entered)
 		store_leave(s.store);
 	if (s.token_entered)
-		token_leave(s.receiver->token);
+		token_leave(s.receiver->token, session_run_id(&s));
 	ZSTD_freeDCtx(s.zstd);
 	free(s.data);
 	free(s.blocks);

@@ -18,6 +18,8 @@
 
 #define HEX_BYTES (2 * WIRE_TOKEN_BYTES)
 #define DAY_S	  86400
+/* As many as there can be uses. */
+#define TOKEN_RUNS_MAX 1000
 
 struct token {
 	uint8_t bytes[WIRE_TOKEN_BYTES];
@@ -25,15 +27,31 @@ struct token {
 	uint64_t expires_unix_s;
 	char path[4096];
 	pthread_mutex_t lock;
-	unsigned uses_left; /* under lock */
-	unsigned entered;   /* under lock */
+	/* Under lock: */
+	unsigned uses_left;
+	unsigned entered; /* without a run id */
+	unsigned run_count;
+	uint8_t runs[TOKEN_RUNS_MAX][WIRE_RUN_ID_BYTES]; /* that have used it */
 };
+
+static json_t *runs_json(const struct token *t)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < t->run_count; i++) {
+		char hex[2 * WIRE_RUN_ID_BYTES + 1];
+
+		hex_encode(t->runs[i], WIRE_RUN_ID_BYTES, hex);
+		json_array_append_new(list, json_string(hex));
+	}
+	return list;
+}
 
 static int save(struct token *t)
 {
 	CLEANUP_JSON json_t *json =
-		json_pack("{s:s, s:i, s:I}", "token", t->hex, "uses_left", (int)t->uses_left,
-			  "expires_unix_s", (json_int_t)t->expires_unix_s);
+		json_pack("{s:s, s:i, s:I, s:o}", "token", t->hex, "uses_left", (int)t->uses_left,
+			  "expires_unix_s", (json_int_t)t->expires_unix_s, "runs", runs_json(t));
 	CLEANUP_FREE char *text = json ? json_text(json) : NULL;
 
 	if (!text)
@@ -50,6 +68,21 @@ static int make(struct token *t, unsigned uses, unsigned days)
 	return save(t);
 }
 
+static int load_runs(struct token *t, const json_t *json)
+{
+	json_t *list = NULL;
+	int rc = json_get_array(json, "runs", &list);
+
+	for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+		const char *hex = json_string_value(json_array_get(list, i));
+
+		if (!hex || t->run_count == TOKEN_RUNS_MAX ||
+		    hex_decode(hex, t->runs[t->run_count++], WIRE_RUN_ID_BYTES) < 0)
+			rc = fail(EINVAL, "runs: not a list of run ids");
+	}
+	return rc;
+}
+
 static int load(struct token *t)
 {
 	CLEANUP_JSON json_t *json = NULL;
@@ -63,6 +96,8 @@ static int load(struct token *t)
 		rc = json_get_u64(json, "uses_left", &uses);
 	if (rc == 0)
 		rc = json_get_u64(json, "expires_unix_s", &t->expires_unix_s);
+	if (rc == 0)
+		rc = load_runs(t, json);
 	if (rc == 0 && hex_decode(hex, t->bytes, sizeof(t->bytes)) < 0)
 		rc = fail(EINVAL, "token: not %d hexadecimal digits", HEX_BYTES);
 	if (rc < 0)
@@ -129,26 +164,36 @@ const char *token_verdict_text(enum token_verdict v)
 	return "the token is not the one of this receiver's activation code";
 }
 
-enum token_verdict token_enter(struct token *t)
+static bool has_used(const struct token *t, const uint8_t *run_id)
+{
+	for (unsigned i = 0; i < t->run_count; i++)
+		if (memcmp(t->runs[i], run_id, WIRE_RUN_ID_BYTES) == 0)
+			return true;
+	return false;
+}
+
+enum token_verdict token_enter(struct token *t, const uint8_t *run_id)
 {
 	LOCK_SCOPE(&t->lock);
 
-	if (t->entered == 0) {
+	if (run_id ? !has_used(t, run_id) : t->entered == 0) {
 		if (t->uses_left == 0)
 			return TOKEN_USED_UP;
 		t->uses_left--;
+		if (run_id && t->run_count < TOKEN_RUNS_MAX)
+			memcpy(t->runs[t->run_count++], run_id, WIRE_RUN_ID_BYTES);
 		if (save(t) < 0)
 			log_warn("the use of the token could not be recorded: %s", err_reason());
 	}
-	t->entered++;
+	t->entered += !run_id;
 	return TOKEN_GOOD;
 }
 
-void token_leave(struct token *t)
+void token_leave(struct token *t, const uint8_t *run_id)
 {
 	LOCK_SCOPE(&t->lock);
 
-	t->entered--;
+	t->entered -= !run_id;
 }
 
 void token_figures(struct token *t, unsigned *uses_left, uint64_t *expires_unix_s)

@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (s.store_entered)
 		store_leave(s.store);
 	if (s.token_entered)
-		token_leave(c.receiver->token);
+		token_leave(c.receiver->token, session_run_id(&s));
 	wire_stream_free(c.stream);
 	close(pair[1]);
 	return 0;

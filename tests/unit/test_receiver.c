@@ -400,45 +400,46 @@ static void wrong_tokens_and_pins_are_refused(void **state)
 	assert_string_equal(err_code(), "EXPORT_UNKNOWN");
 }
 
-/* Connections beside the first are the same use; a spell after all have left is another. */
+static void set_in_token(struct fixture *f, const char *key, json_int_t value)
+{
+	CLEANUP_JSON json_t *json = NULL;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/token.json", f->state);
+	assert_int_equal(json_read_file(path, &json), 0);
+	json_object_set_new(json, key, json_integer(value));
+	assert_int_equal(json_write_file(path, json), 0);
+}
+
+/* One run is one use, over restarts and several disks. A client without a run uses by the spell. */
 static void a_token_is_used_up(void **state)
 {
 	struct fixture *f = *state;
-	struct wire_nbd *a = fixture_must_open(f, 0, 1), *b, *c;
-	char path[128];
 
-	b = fixture_must_open(f, 0, 1);
-	c = fixture_must_open(f, 1, 1);
-	wire_nbd_close(a);
-	wire_nbd_close(b);
-	wire_nbd_close(c);
 	fixture_stop(f);
-	snprintf(path, sizeof(path), "%s/token.json", f->state);
-	{
-		CLEANUP_JSON json_t *json = NULL;
+	set_in_token(f, "uses_left", 2);
+	fixture_start(f);
+	for (unsigned i = 0; i < 6; i++) {
+		struct wire_nbd *a = fixture_must_open(f, i % 2, 1),
+				*b = fixture_must_open(f, 0, 1);
 
-		assert_int_equal(json_read_file(path, &json), 0);
-		assert_int_equal(json_integer_value(json_object_get(json, "uses_left")), 99);
-		json_object_set_new(json, "uses_left", json_integer(1));
-		assert_int_equal(json_write_file(path, json), 0);
+		wire_nbd_close(a);
+		wire_nbd_close(b);
+		if (i == 3) {
+			fixture_stop(f);
+			fixture_start(f);
+		}
 	}
-	fixture_start(f);
-	a = fixture_must_open(f, 0, 1);
-	wire_nbd_close(a);
+	wire_nbd_close(fixture_must_open(f, 0, 0));
 	fixture_stop(f);
 	fixture_start(f);
-	assert_null(fixture_open(f, 0, 1));
+	assert_null(fixture_open(f, 0, 0));
 	assert_string_equal(err_code(), "TOKEN_REFUSED");
+	assert_null(fixture_open(f, 1, 2));
 	assert_non_null(strstr(err_reason(), "used up"));
+	wire_nbd_close(fixture_must_open(f, 0, 1));
 	fixture_stop(f);
-	{
-		CLEANUP_JSON json_t *json = NULL;
-
-		assert_int_equal(json_read_file(path, &json), 0);
-		json_object_set_new(json, "uses_left", json_integer(10));
-		json_object_set_new(json, "expires_unix_s", json_integer(1000));
-		assert_int_equal(json_write_file(path, json), 0);
-	}
+	set_in_token(f, "expires_unix_s", 1000);
 	fixture_start(f);
 	assert_null(fixture_open(f, 0, 1));
 	assert_non_null(strstr(err_reason(), "expired"));
