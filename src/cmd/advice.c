@@ -39,6 +39,8 @@ static const struct advice {
 	 "Mount and unmount the file system once on the source, then try again."},
 	{"GUEST_BOOT_FULL",
 	 "Remove an old kernel on the source to make room in /boot, then try again."},
+	{"GUEST_MOUNT_FAILED", "Check the named file system on the source, or allow this code to "
+			       "copy it without repairs."},
 	{"GUEST_NO_VIRTIO", "Install a kernel with virtio drivers on the source, or remove the one "
 			    "that is named, then try again."},
 	{"IDENTITY_DAMAGED", "On the receiver: restore key.pem and cert.pem in its state "

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "prepare/prep_boot.h"
+#include "prepare/prep_bootargs.h"
 #include "prepare/prep_guest.h"
 #include "prepare/prep_map.h"
 #include "prepare/prep_names.h"
@@ -60,6 +61,7 @@ static int mount_one(struct job *j, const struct plan_mount *m)
 {
 	const struct view *view = views_find(&j->views, m->device);
 	const char *fs_type = m->fs_type;
+	char reason[ERR_REASON_MAX];
 
 	if (!view) {
 		report_warn(&j->report, "GUEST_MOUNT_MISSING", m->mountpoint,
@@ -68,7 +70,12 @@ static int mount_one(struct job *j, const struct plan_mount *m)
 	}
 	if (view->fs_type && (!fs_type || strcmp(fs_type, "auto") == 0))
 		fs_type = view->fs_type;
-	return guest_mount(&j->guest, m->mountpoint, view->path, fs_type, m->options);
+	if (guest_mount(&j->guest, m->mountpoint, view->path, fs_type, m->options) == 0)
+		return 0;
+	/* The reason is used up as text by the line that makes the next one. */
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	return report_problem(&j->report, EIO, "GUEST_MOUNT_FAILED", m->mountpoint,
+			      "%.300s; nothing on it can be repaired", reason);
 }
 
 static int mount_guest(struct job *j)
@@ -81,9 +88,13 @@ static int mount_guest(struct job *j)
 			    "no root file system of a Linux was found; nothing is repaired");
 		return 0;
 	}
-	for (size_t i = 0; rc == 0 && i < plan->mount_count; i++)
+	for (size_t i = 0; rc == 0 && i < plan->mount_count; i++) {
+		/* Nothing can be mounted below a root that was allowed to be missing. */
+		if (i > 0 && j->guest.root_fd < 0)
+			break;
 		if (is_wanted(plan->mounts[i].mountpoint))
 			rc = mount_one(j, &plan->mounts[i]);
+	}
 	return rc;
 }
 
@@ -113,6 +124,8 @@ static int repair_guest(struct job *j)
 		step(j, "looking through", "/etc/fstab");
 		rc = fstab_repair(&j->guest, &names, &j->report);
 	}
+	if (rc == 0)
+		rc = bootargs_check(&j->guest, &j->report);
 	if (rc == 0)
 		rc = swap_files_give_up(&j->guest, j->plan, &j->report);
 	return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "prepare/prep_bootargs.h"
 #include "prepare/prep_fstab.h"
 #include "prepare/prep_names.h"
 
@@ -235,6 +236,24 @@ static void a_serial_number_decides(void **state)
 	assert_string_equal(uuid, "third");
 }
 
+static void collect(void *ctx, const char *word)
+{
+	strcat(strcat(ctx, word), ";");
+}
+
+static void kernel_arguments_by_name_are_found_once(void **state)
+{
+	static const char text[] = "linux /vmlinuz root=/dev/sda1 ro quiet\n"
+				   "\tlinux /old root=/dev/sda1 resume=/dev/sda2\n"
+				   "linux /b root=UUID=1 resume=/dev/mapper/vg-swap\n"
+				   "options \"root=/dev/nvme0n1p2\"\nset root='hd0,gpt2'\n";
+	char found[256] = "";
+
+	(void)state;
+	bootargs_by_name(text, collect, found);
+	assert_string_equal(found, "root=/dev/sda1;resume=/dev/sda2;root=/dev/nvme0n1p2;");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +262,7 @@ int main(void)
 		cmocka_unit_test(names_that_stay_and_names_that_do_not),
 		cmocka_unit_test(evidence_counts_more_than_a_name),
 		cmocka_unit_test(a_serial_number_decides),
+		cmocka_unit_test(kernel_arguments_by_name_are_found_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
