@@ -134,7 +134,8 @@ static int complement(struct free_list *f, struct disk_extents *out)
 {
 	uint64_t at = 0, block_bytes = f->geometry.block_bytes;
 
-	qsort(f->list, f->count, sizeof(*f->list), by_offset);
+	if (f->count)
+		qsort(f->list, f->count, sizeof(*f->list), by_offset);
 	for (size_t i = 0; i < f->count; i++) {
 		const struct disk_extent *e = &f->list[i];
 
