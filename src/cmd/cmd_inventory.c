@@ -107,7 +107,8 @@ static int parse(struct request *r, int argc, char **argv)
 			return usage(stderr);
 		}
 	}
-	return optind == argc ? CMD_DONE : usage(stderr);
+	/* A guest belongs to a device, or the plan could not place it. */
+	return optind == argc && !r->guest_dir == !r->guest_device ? CMD_DONE : usage(stderr);
 }
 
 static int look_inside(const struct request *r, json_t *inventory)
