@@ -165,8 +165,9 @@ vm_stop() {
 
 # An ISO with our settings on it, as an operator would make it. FILE OPTIONS...
 # no_timer_check: an emulated timer on a busy host can be late enough to be taken for a broken one.
+# tsc=unstable: the cycle counter is measured against that timer, and time may run several times too fast.
 vm_iso() {
-	local out=$1 words=no_timer_check options=()
+	local out=$1 words="no_timer_check tsc=unstable" options=()
 	shift
 	while [ $# -gt 0 ]; do
 		if [ "$1" = --args ]; then
