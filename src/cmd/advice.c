@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "cmd/cmd.h"
+#include "plan/plan.h"
 
 static const struct advice {
 	const char *code;
@@ -114,6 +115,11 @@ const char *cmd_advice(const char *code)
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		if (strcmp(table[i].code, code) == 0)
 			return table[i].text;
+	}
+	/* Some refusals come to light before there is a plan to refuse. */
+	for (const struct plan_rule *r = plan_rules; r->code; r++) {
+		if (strcmp(r->code, code) == 0)
+			return r->advice;
 	}
 	return "";
 }
