@@ -80,6 +80,8 @@ static const struct advice {
 	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
 	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
 				 "open to this address, and cable, VLAN and route here."},
+	{"REPAIR_FAILED", "See the reason; remove the named kernel on the source, or allow this "
+			  "code to copy it as it is."},
 	{"SOURCE_ASSEMBLED", "Stop the named array, volume or container, then try again."},
 	{"SOURCE_CHANGED",
 	 "The disks are not those of the plan: start again, so that a new plan is made."},

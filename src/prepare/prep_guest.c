@@ -18,6 +18,9 @@
 #include "base/io.h"
 #include "base/log.h"
 
+/* Else a thread of the driver would go on to fill inode tables, all of it into our memory. */
+#define EXT4_OPTIONS "noinit_itable"
+
 #define GUEST_MOUNT_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME)
 
 void guest_init(struct guest *g, const char *dir)
@@ -61,8 +64,7 @@ static void mount_options(struct guest_mount *m, const char *fstab_options)
 	snprintf(copy, sizeof(copy), "%s", fstab_options ? fstab_options : "");
 	m->options[0] = '\0';
 	if (strcmp(m->fs_type, "ext4") == 0)
-		/* Else a thread would go on to fill inode tables, all of it into our memory. */
-		used += (size_t)snprintf(m->options, sizeof(m->options), "noinit_itable");
+		used += (size_t)snprintf(m->options, sizeof(m->options), EXT4_OPTIONS);
 	if (strcmp(m->fs_type, "xfs") == 0)
 		used += (size_t)snprintf(m->options, sizeof(m->options), "nouuid");
 	for (char *word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
@@ -245,7 +247,9 @@ int guest_allow_writes(struct guest *g, int fd)
 		if (at < 0)
 			return at;
 		snprintf(target, sizeof(target), "/proc/self/fd/%d", at);
-		if (mount("", target, "", GUEST_MOUNT_FLAGS | MS_REMOUNT, m->options))
+		/* What selected the file system is settled and not said again. */
+		if (mount("", target, "", GUEST_MOUNT_FLAGS | MS_REMOUNT,
+			  strcmp(m->fs_type, "ext4") == 0 ? EXT4_OPTIONS : NULL))
 			return fail(errno, "make %s of the guest writable (in the view)", m->where);
 		m->writable = true;
 		log_info("prepare: %s of the guest is written to, in its view", m->where);
