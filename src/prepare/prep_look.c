@@ -128,10 +128,16 @@ int prepare_look(const struct plan *draft, const json_t *inventory,
 		rc = report_init(&report, options->allow);
 	if (rc == 0)
 		rc = views_make(a, draft, options->cow_limit_bytes, &views);
-	if (rc == 0)
+	if (rc == 0) {
+		if (options->step)
+			options->step(options->ctx, "replaying journals, in views of", "the disks");
 		rc = replay_all(&views, replay_dir, &report);
-	if (rc == 0)
+	}
+	if (rc == 0) {
+		if (options->step)
+			options->step(options->ctx, "looking into", "the guest");
 		rc = look(a, inventory, &views, &g, root_device, guest);
+	}
 	report_fini(&report);
 	if (g.root_fd >= 0)
 		close(steal_fd(&g.root_fd));
