@@ -75,6 +75,8 @@ static int set_key(struct cmdline *c, const char *key, const char *value)
 		c->allow = value;
 	else if (strcmp(key, "progress") == 0)
 		c->progress = value;
+	else if (strcmp(key, "device") == 0)
+		c->device = value;
 	else
 		return fail_code(EINVAL, "CMDLINE_INVALID",
 				 "coldlift.%s= is not a key that is known", key);

@@ -14,6 +14,7 @@ struct cmdline {
 	const char *mode;  /* "migrate", "receive" or "shell"; "migrate" when not given */
 	const char *allow; /* refusal codes, separated by commas */
 	const char *progress;	/* name of a tty for JSON lines: "ttyS1" */
+	const char *device;	/* the receive role's targets; the init script reads it */
 	enum cmdline_exit exit; /* what happens at the end; SHELL when not given */
 };
 

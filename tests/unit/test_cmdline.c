@@ -24,6 +24,7 @@ static void keys_are_found_among_foreign_words(void **state)
 	assert_string_equal(c.mode, "migrate");
 	assert_int_equal(c.exit, CMDLINE_EXIT_POWEROFF);
 	assert_null(c.job);
+	assert_null(c.device);
 	assert_null(c.allow);
 }
 
@@ -39,6 +40,8 @@ static void quotes_keep_blanks_and_last_key_counts(void **state)
 	assert_string_equal(c.allow, "A,B");
 	assert_int_equal(cmdline_parse(a, "coldlift.mode=receive coldlift.mode=shell", &c), 0);
 	assert_string_equal(c.mode, "shell");
+	assert_int_equal(cmdline_parse(a, "coldlift.mode=receive coldlift.device=vda,vdb", &c), 0);
+	assert_string_equal(c.device, "vda,vdb");
 	assert_int_equal(cmdline_parse(a, "", &c), 0);
 	assert_int_equal(cmdline_parse(a, "coldlift.job=\"open", &c), 0);
 	assert_string_equal(c.job, "open");
