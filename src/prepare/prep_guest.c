@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,14 +78,68 @@ static void mount_options(struct guest_mount *m, const char *fstab_options)
 	}
 }
 
+/* Where the kernel itself says that an open directory is: mount points of the guest may be links.
+ */
+static int path_of(int fd, char *out, size_t out_bytes)
+{
+	char proc[32];
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, out, out_bytes - 1);
+	if (n < 0)
+		return fail(errno, "path of a directory of the guest");
+	out[n] = '\0';
+	return 0;
+}
+
+static int unmount_last(struct guest *g)
+{
+	const struct guest_mount *m = &g->mounts[--g->mount_count];
+	char target[PATH_MAX];
+	int rc = 0;
+
+	if (g->mount_count == 0) {
+		if (g->root_fd >= 0)
+			close(steal_fd(&g->root_fd));
+		snprintf(target, sizeof(target), "%s", g->dir);
+	} else {
+		/* Closed again before umount(2), which it would keep busy. */
+		CLEANUP_CLOSE int at = guest_open(g, m->where, O_PATH | O_DIRECTORY, 0);
+
+		rc = at < 0 ? at : path_of(at, target, sizeof(target));
+	}
+	if (rc == 0 && umount2(target, UMOUNT_NOFOLLOW))
+		rc = fail(errno, "unmount %s of the guest", m->where);
+	return rc;
+}
+
+/* What is mounted now: the way in, and its device number. */
+static int enter_mount(struct guest *g, struct guest_mount *m)
+{
+	CLEANUP_CLOSE int top = -1;
+	struct stat st;
+
+	if (g->root_fd < 0)
+		g->root_fd = io_open(g->dir, O_PATH | O_DIRECTORY, 0);
+	if (g->root_fd < 0)
+		return g->root_fd;
+	top = guest_open(g, m->where, O_RDONLY | O_DIRECTORY, 0);
+	if (top < 0)
+		return top;
+	if (fstat(top, &st))
+		return fail(errno, "stat %s of the guest", m->where);
+	m->dev = st.st_dev;
+	return 0;
+}
+
 int guest_mount(struct guest *g, const char *where, const char *device, const char *fs_type,
 		const char *fstab_options)
 {
-	bool is_root = g->mount_count == 0;
-	CLEANUP_CLOSE int at = -1, top = -1;
 	struct guest_mount *m = &g->mounts[g->mount_count];
+	CLEANUP_CLOSE int at = -1;
 	char target[300];
-	struct stat st;
+	int rc;
 
 	if (g->mount_count == GUEST_MOUNTS_MAX)
 		return fail(E2BIG, "mount %s of the guest", where);
@@ -95,9 +150,8 @@ int guest_mount(struct guest *g, const char *where, const char *device, const ch
 	snprintf(m->fs_type, sizeof(m->fs_type), "%s",
 		 !strcmp(fs_type, "ext2") || !strcmp(fs_type, "ext3") ? "ext4" : fs_type);
 	mount_options(m, fstab_options);
-	if (is_root) {
-		snprintf(target, sizeof(target), "%s", g->dir);
-	} else {
+	snprintf(target, sizeof(target), "%s", g->dir);
+	if (g->mount_count) {
 		at = guest_open(g, where, O_PATH | O_DIRECTORY, 0);
 		if (at < 0)
 			return at;
@@ -106,53 +160,22 @@ int guest_mount(struct guest *g, const char *where, const char *device, const ch
 	if (mount(device, target, m->fs_type, GUEST_MOUNT_FLAGS | MS_RDONLY, m->options))
 		return fail(errno, "mount %s (%s) as %s of the guest", device, m->fs_type, where);
 	g->mount_count++;
-	if (is_root) {
-		g->root_fd = io_open(g->dir, O_PATH | O_DIRECTORY, 0);
-		if (g->root_fd < 0)
-			return g->root_fd;
-	}
-	top = guest_open(g, where, O_RDONLY | O_DIRECTORY, 0);
-	if (top < 0)
-		return top;
-	if (fstat(top, &st))
-		return fail(errno, "stat %s of the guest", where);
-	m->dev = st.st_dev;
-	return 0;
+	rc = enter_mount(g, m);
+	if (rc < 0)
+		unmount_last(g);
+	return rc;
 }
 
 int guest_unmount(struct guest *g)
 {
-	int rc = 0;
+	int first = 0;
 
 	while (g->mount_count) {
-		struct guest_mount *m = &g->mounts[g->mount_count - 1];
-		CLEANUP_CLOSE int at = -1;
-		char target[300];
+		int rc = unmount_last(g);
 
-		if (g->mount_count == 1) {
-			if (g->root_fd >= 0)
-				close(steal_fd(&g->root_fd));
-			snprintf(target, sizeof(target), "%s", g->dir);
-		} else {
-			at = open_quiet(g, m->where, O_PATH | O_DIRECTORY, 0);
-			snprintf(target, sizeof(target), "/proc/self/fd/%d", at);
-			if (at >= 0) {
-				/* umount(2) wants a path; this one holds no reference. */
-				char path[300];
-				ssize_t n = readlink(target, path, sizeof(path) - 1);
-
-				if (n > 0) {
-					path[n] = '\0';
-					snprintf(target, sizeof(target), "%s", path);
-				}
-				close(steal_fd(&at));
-			}
-		}
-		if (umount2(target, UMOUNT_NOFOLLOW) && rc == 0)
-			rc = fail(errno, "unmount %s of the guest", m->where);
-		g->mount_count--;
+		first = first ? first : rc;
 	}
-	return rc;
+	return first;
 }
 
 int guest_read(const struct guest *g, const char *path, size_t max_bytes, char **data,
