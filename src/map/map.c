@@ -129,9 +129,7 @@ static int compare_entries(const void *left, const void *right)
 static int sort_entries(const struct map *m, struct map_disk *disk, size_t *ranges)
 {
 	*ranges = 0;
-	/* An empty list has no address, which qsort() must not be given. */
-	if (disk->count)
-		qsort(disk->entries, disk->count, sizeof(*disk->entries), compare_entries);
+	qsort(disk->entries, disk->count, sizeof(*disk->entries), compare_entries);
 	for (size_t i = 0; i < disk->count; i++) {
 		const struct map_entry *e = &disk->entries[i];
 		int rc = check_entry(m, disk, e);
@@ -224,15 +222,19 @@ int map_finish(struct map *m)
 		struct map_disk *disk = &m->disks[i];
 		const struct map_entry *raw = disk->entries;
 		size_t raw_count = disk->count, ranges;
-		int rc = sort_entries(m, disk, &ranges);
+		int rc;
 
+		disk->source_bytes = 0;
+		/* An empty list has no address to sort or merge at. */
+		if (raw_count == 0)
+			continue;
+		rc = sort_entries(m, disk, &ranges);
 		if (rc < 0)
 			return rc;
 		/* Each LITERAL or ZERO cuts a SOURCE range at most once more than it counts itself.
 		 */
 		disk->entries = arena_alloc(m->arena, (2 * raw_count - ranges) * sizeof(*raw));
 		disk->count = 0;
-		disk->source_bytes = 0;
 		merge(disk, raw, ranges, raw + ranges, raw_count - ranges);
 	}
 	return 0;
