@@ -4,13 +4,16 @@
 sample -> receiver -> live image on the source machine -> source unchanged? -> the copy boots by itself
 """
 
+import json
 import os
 import queue
 import re
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import disks
 import vm
@@ -57,13 +60,14 @@ class Receiver:
         self.program = program or os.path.join(ROOT, "build/musl/receiver")
         self.process = None
         self.activation = None
+        self.control_port = 0
 
     def __enter__(self):
         os.makedirs(self.folder, exist_ok=True)
         state = os.path.join(self.folder, "state")
         arguments = [self.program, "serve", "--state", state, "--files", self.folder, "--listen", "127.0.0.1",
                      "--control-port", "0", "--data-port", "0", "--advertise", "10.0.2.2"]
-        errors = open(self.log, "wb")
+        errors = open(self.log, "ab")
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
                                         text=True)
         errors.close()
@@ -78,6 +82,8 @@ class Receiver:
             if line is None:
                 self.kill()
                 raise vm.Failed("the receiver printed no line \"activation: CODE\" within 30 s", self.log)
+            found = re.match(r"control: port (\d+)", line)
+            self.control_port = int(found.group(1)) if found else self.control_port
             found = re.match(r"activation: (\S+)", line)
             self.activation = found.group(1) if found else None
         return self
@@ -89,6 +95,23 @@ class Receiver:
                 log.write(line)
             lines.put(line)
         lines.put(None)
+
+    def metric(self, name):
+        """A counter of the receiver's /metrics."""
+        with open(os.path.join(self.folder, "state/token.json"), encoding="ascii") as f:
+            token = json.load(f)["token"]
+        # Our own process on the loopback: there is nobody else to be told apart from.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        request = urllib.request.Request(f"https://127.0.0.1:{self.control_port}/metrics",
+                                         headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=20, context=context) as reply:
+            text = reply.read().decode()
+        found = re.search(rf"^coldlift_{name} (\d+)", text, re.MULTILINE)
+        if not found:
+            raise vm.Failed(f"the receiver's metrics have no coldlift_{name}:\n{text}", self.log)
+        return int(found.group(1))
 
     def kill(self):
         if self.process.poll() is None:
