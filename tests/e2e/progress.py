@@ -133,7 +133,7 @@ class Watch:
                 done = int(self.fraction() * 30)
                 print(f"\r\033[K          [{'#' * done}{'.' * (30 - done)}] {text}", end="\n" if final else "", flush=True)
                 self.shown = now
-        elif final or now - self.shown > 10 or text.split(" ")[:2] != self.shown_text.split(" ")[:2]:
+        elif now - self.shown > 10 or text.split(" ")[:2] != self.shown_text.split(" ")[:2] or final and text != self.shown_text:
             way.say(f"          {self.seconds:5.0f} s  {text}")
             self.shown, self.shown_text = now, text
 
