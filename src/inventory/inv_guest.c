@@ -185,15 +185,23 @@ static json_t *os_release(const struct inv_guest *g)
 			 "pretty_name", inv_text(name));
 }
 
-static json_t *fstab(const struct inv_guest *g)
+static size_t read_fstab(const struct inv_guest *g, struct inventory_fstab **list)
 {
 	const char *text = inv_guest_text(g, "/etc/fstab", MIB);
-	struct inventory_fstab *list = NULL;
-	json_t *json = json_array();
 	size_t count = 0;
 
+	*list = NULL;
 	if (text)
-		inventory_parse_fstab(g->arena, text, &list, &count);
+		inventory_parse_fstab(g->arena, text, list, &count);
+	return count;
+}
+
+static json_t *fstab(const struct inv_guest *g)
+{
+	struct inventory_fstab *list;
+	size_t count = read_fstab(g, &list);
+	json_t *json = json_array();
+
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(json, json_pack("{s:o, s:o, s:o, s:o}", "spec",
 						      inv_text(list[i].spec), "mountpoint",
@@ -224,13 +232,10 @@ static bool is_suspended(const struct inv_guest *g, const char *path)
 /* Swap files of the fstab, for partitions and volumes are looked at from outside. */
 static json_t *suspended_files(const struct inv_guest *g)
 {
-	const char *text = inv_guest_text(g, "/etc/fstab", MIB);
-	struct inventory_fstab *list = NULL;
+	struct inventory_fstab *list;
+	size_t count = read_fstab(g, &list);
 	json_t *json = json_array();
-	size_t count = 0;
 
-	if (text)
-		inventory_parse_fstab(g->arena, text, &list, &count);
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(list[i].type, "swap") && list[i].spec[0] == '/' &&
 		    strncmp(list[i].spec, "/dev/", 5) && is_suspended(g, list[i].spec))

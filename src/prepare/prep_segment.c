@@ -121,29 +121,46 @@ static bool is_missing(const struct builder *b, const char *module)
 	return name_list_has(b->missing, module);
 }
 
-static int add_dep_bin(struct builder *b)
+/* What the image's own index says of other modules. In dep the key names the module, in alias the
+ * value does. */
+static int keep_others(struct builder *b, const struct boot_file *old, const char *name,
+		       bool by_key, struct modindex *merged)
 {
-	const struct boot_file *old = &b->survey->dep_bin;
-	struct modindex had = {0}, merged = {0};
+	struct modindex had = {0};
+	int rc = old->data ? modindex_read(b->arena, old->data, old->bytes, &had) : 0;
+
+	if (rc < 0)
+		return fail_in(rc, "%s in the image", name);
+	for (size_t i = 0; i < had.count; i++)
+		if (!is_missing(b, by_key ? had.list[i].key : had.list[i].value))
+			modindex_add(b->arena, merged, had.list[i].key, had.list[i].value,
+				     had.list[i].priority);
+	return 0;
+}
+
+static int add_index(struct builder *b, struct modindex *index, const char *name)
+{
 	const uint8_t *data;
 	size_t bytes;
-	int rc = 0;
+	int rc = modindex_write(b->arena, index, &data, &bytes);
 
-	if (old->data)
-		rc = modindex_read(b->arena, old->data, old->bytes, &had);
+	return rc == 0 ? add_file(b, name, data, bytes) : rc;
+}
+
+static int add_dep_bin(struct builder *b)
+{
+	static const char name[] = "modules.dep.bin";
+	struct modindex merged = {0};
+	int rc = keep_others(b, &b->survey->dep_bin, name, true, &merged);
+
 	if (rc < 0)
-		return fail_in(rc, "modules.dep.bin in the image");
-	for (size_t i = 0; i < had.count; i++)
-		if (!is_missing(b, had.list[i].key))
-			modindex_add(b->arena, &merged, had.list[i].key, had.list[i].value,
-				     had.list[i].priority);
+		return rc;
 	for (size_t i = 0; i < b->missing->count; i++) {
 		const struct module *m = modules_find(b->tree, b->missing->list[i]);
 
 		modindex_add(b->arena, &merged, m->name, dep_line(b, m), (uint32_t)i);
 	}
-	rc = modindex_write(b->arena, &merged, &data, &bytes);
-	return rc == 0 ? add_file(b, "modules.dep.bin", data, bytes) : rc;
+	return add_index(b, &merged, name);
 }
 
 /* As depmod(8) does for its binary index: '-' becomes '_' outside of brackets. */
@@ -165,20 +182,12 @@ static const char *normal_alias(struct arena *a, const char *alias)
 
 static int add_alias_bin(struct builder *b)
 {
-	const struct boot_file *old = &b->survey->alias_bin;
-	struct modindex had = {0}, merged = {0};
-	const uint8_t *data;
-	size_t bytes;
-	int rc = 0;
+	static const char name[] = "modules.alias.bin";
+	struct modindex merged = {0};
+	int rc = keep_others(b, &b->survey->alias_bin, name, false, &merged);
 
-	if (old->data)
-		rc = modindex_read(b->arena, old->data, old->bytes, &had);
 	if (rc < 0)
-		return fail_in(rc, "modules.alias.bin in the image");
-	for (size_t i = 0; i < had.count; i++)
-		if (!is_missing(b, had.list[i].value))
-			modindex_add(b->arena, &merged, had.list[i].key, had.list[i].value,
-				     had.list[i].priority);
+		return rc;
 	for (size_t i = 0; i < b->tree->alias_count; i++) {
 		const struct module_alias *m = &b->tree->aliases[i];
 
@@ -186,8 +195,7 @@ static int add_alias_bin(struct builder *b)
 			modindex_add(b->arena, &merged, normal_alias(b->arena, m->alias), m->module,
 				     0);
 	}
-	rc = modindex_write(b->arena, &merged, &data, &bytes);
-	return rc == 0 ? add_file(b, "modules.alias.bin", data, bytes) : rc;
+	return add_index(b, &merged, name);
 }
 
 /* A text under construction, in the heap. */
