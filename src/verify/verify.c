@@ -17,7 +17,7 @@ struct check {
 	struct verify_disk *disk;
 	const struct copy_disk_result *own; /* NULL: none */
 	uint64_t size_bytes;
-	struct verify_tree tree;
+	struct merkle tree;
 	uint8_t zero[WIRE_DIGEST_MAX];	    /* digest of a whole chunk of zeros */
 	uint8_t last_zero[WIRE_DIGEST_MAX]; /* of the last, which may be short */
 };
@@ -46,7 +46,7 @@ static void check_chunk(struct check *c, uint64_t chunk, bool sound, const uint8
 			    (data && memcmp(c->own->digests + chunk * WIRE_DIGEST_BYTES, digest,
 					    WIRE_DIGEST_BYTES) != 0)))
 		note_bad(c, chunk, &c->disk->wrong_chunks);
-	verify_tree_add(&c->tree, data ? digest : zero);
+	merkle_add(&c->tree, data ? digest : zero);
 }
 
 static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_state state,
@@ -97,11 +97,11 @@ static int verify_one(const struct verify_options *o, unsigned i, struct verify_
 	wire_digest_zero(WIRE_CHUNK_BYTES, c.zero);
 	if (disk->chunks)
 		wire_digest_zero(c.size_bytes - (disk->chunks - 1) * WIRE_CHUNK_BYTES, c.last_zero);
-	verify_tree_init(&c.tree);
+	merkle_init(&c.tree);
 	rc = wire_nbd_digests(n, 0, disk->chunks, take_run, &c);
 	if (rc == 0 && c.tree.leaves != disk->chunks)
 		rc = fail(EPROTO, "the receiver reports too few chunks");
-	verify_tree_root(&c.tree, disk->root);
+	merkle_root(&c.tree, disk->root);
 	return rc;
 }
 
@@ -135,7 +135,7 @@ json_t *verify_json(const struct verify_result *result, const struct map *map)
 
 	for (size_t i = 0; i < result->disk_count; i++) {
 		const struct verify_disk *d = &result->disks[i];
-		char root[2 * VERIFY_ROOT_BYTES + 1];
+		char root[2 * MERKLE_ROOT_BYTES + 1];
 
 		hex_encode(d->root, sizeof(d->root), root);
 		json_array_append_new(

@@ -3,20 +3,15 @@
  * verify: what stands at the receiver is what was read. The digests that the receiver keeps for
  * each chunk (checked against the bytes when they arrived, journaled when they were durable) are
  * asked for and compared with those made when the chunk was first read; a Merkle root over them
- * stands for the whole disk. No bulk data moves.
- *
- * Root of a disk: the leaf of a chunk is SHA-256(0x00 digest), digest being 16 bytes of XXH3-128 of
- * the plain chunk, zeros included; a node is SHA-256(0x01 left right); a node without a partner
- * goes up as it is; the root of no chunks is SHA-256 of nothing.
+ * stands for the whole disk (base/merkle.h). No bulk data moves.
  */
 #ifndef VERIFY_VERIFY_H
 #define VERIFY_VERIFY_H
 
 #include <jansson.h>
 
+#include "base/merkle.h"
 #include "copy/copy.h"
-
-#define VERIFY_ROOT_BYTES 32
 
 struct verify_options {
 	const struct map *map;
@@ -33,7 +28,7 @@ struct verify_disk {
 	uint64_t wrong_chunks;	 /* another digest, or zero on one side only */
 	uint64_t first_bad_byte; /* of the first lacking or wrong chunk */
 	bool compared;		 /* with digests of our own */
-	uint8_t root[VERIFY_ROOT_BYTES];
+	uint8_t root[MERKLE_ROOT_BYTES];
 };
 
 struct verify_result {
@@ -50,17 +45,5 @@ int verify_run(const struct verify_options *options, struct verify_result *resul
 
 /* verify.json: digest kind, and for each disk its counts and root. The caller's reference. */
 json_t *verify_json(const struct verify_result *result, const struct map *map);
-
-/* ---- Merkle roots, as a stream of leaves ---- */
-
-struct verify_tree {
-	uint64_t leaves;
-	uint8_t nodes[64][VERIFY_ROOT_BYTES]; /* nodes[k]: of 2^k leaves, where bit k of leaves is
-						 set */
-};
-
-void verify_tree_init(struct verify_tree *t);
-void verify_tree_add(struct verify_tree *t, const uint8_t digest[WIRE_DIGEST_BYTES]);
-void verify_tree_root(const struct verify_tree *t, uint8_t root[VERIFY_ROOT_BYTES]);
 
 #endif

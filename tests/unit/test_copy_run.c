@@ -479,20 +479,20 @@ static void what_differs_or_is_lacking_is_located(void **state)
 
 static void merkle_roots_of_few_leaves(void **state)
 {
-	struct verify_tree t;
+	struct merkle t;
 	uint8_t digest[16] = {1, 2, 3}, leaf[17] = {0, 1, 2, 3}, root[32], one[32], both[65] = {1};
 
 	(void)state;
-	verify_tree_init(&t);
-	verify_tree_root(&t, root);
+	merkle_init(&t);
+	merkle_root(&t, root);
 	hash_sha256("", 0, one);
 	assert_memory_equal(root, one, 32);
-	verify_tree_add(&t, digest);
-	verify_tree_root(&t, root);
+	merkle_add(&t, digest);
+	merkle_root(&t, root);
 	hash_sha256(leaf, sizeof(leaf), one);
 	assert_memory_equal(root, one, 32);
-	verify_tree_add(&t, digest);
-	verify_tree_root(&t, root);
+	merkle_add(&t, digest);
+	merkle_root(&t, root);
 	memcpy(both + 1, one, 32);
 	memcpy(both + 33, one, 32);
 	hash_sha256(both, sizeof(both), both + 1);
