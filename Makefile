@@ -13,7 +13,8 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2);)
 
 # The mains; everything else is in the library, so that a test can reach it.
-MAIN_SRC := src/cmd/migrator.c src/cmd/receiver.c
+MAIN_SRC := src/cmd/migrator.c src/cmd/receiver.c src/cmd/pipeline.c
+PROGRAMS := $(patsubst src/cmd/%.c,%,$(wildcard $(MAIN_SRC)))
 LIB_SRC := $(sort $(filter-out $(MAIN_SRC),$(wildcard src/*/*.c)))
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -47,7 +48,7 @@ build/$(1)/obj/%.o: src/%.c build/$(1)/flags
 build/$(1)/libcoldlift.a: $$($(1)_OBJ)
 	@rm -f $$@
 	$$(call say,AR,$$@)ar rcsD $$@ $$^
-build/$(1)/migrator build/$(1)/receiver: build/$(1)/%: build/$(1)/obj/cmd/%.o build/$(1)/libcoldlift.a
+$(PROGRAMS:%=build/$(1)/%): build/$(1)/%: build/$(1)/obj/cmd/%.o build/$(1)/libcoldlift.a
 	$$(call say,LD,$$@)$$($(1)_CC) $$($(1)_LDFLAGS) -pthread -o $$@ $$^ $$($(1)_LIBS)
 # A change of flags or compiler rebuilds.
 build/$(1)/flags: FORCE
@@ -77,12 +78,12 @@ userland: setup ## third-party programs and libraries, static, from the cache or
 kernel: setup ## the live image's kernel, from the cache or built
 	$(Q)kernel-config/build
 
-programs: setup ## migrator and receiver, static
+programs: setup ## migrator, receiver and pipeline, static
 	$(Q)rootfs/build --sysroot >/dev/null
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/musl/migrator build/musl/receiver
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) $(PROGRAMS:%=build/musl/%)
 
-host-programs: ## migrator and receiver against the host's libraries, for quick tries
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/host/migrator build/host/receiver
+host-programs: ## the programs against the host's libraries, for quick tries
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) $(PROGRAMS:%=build/host/%)
 
 initramfs: setup
 	$(Q)$(MAKE) --no-print-directory -j2 userland kernel
@@ -108,7 +109,7 @@ test: ## set-up and all tests; TESTS=pattern picks by path
 	$(if $(or $(if $(TESTS),,all),$(findstring vm,$(TESTS)),$(findstring migrate,$(TESTS))),$(Q)tests/sample/make >/dev/null)
 	$(Q)tests/run $(TESTS)
 
-unit-tests: $(UNIT_TESTS:tests/unit/%.c=build/asan/tests/%) build/asan/migrator build/asan/receiver
+unit-tests: $(UNIT_TESTS:tests/unit/%.c=build/asan/tests/%) $(PROGRAMS:%=build/asan/%)
 
 build/asan/tests/%: tests/unit/%.c build/asan/libcoldlift.a build/asan/flags
 	@mkdir -p $(@D)
