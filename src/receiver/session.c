@@ -398,6 +398,7 @@ static int serve(struct session *s)
 	log_info("%s: opened disk%u%s", wire_stream_peer(s->stream), store_disk(s->store),
 		 s->extension ? " with chunks" : "");
 	rc = session_serve(s);
+	session_readback_stop(s);
 	log_info("%s: left disk%u", wire_stream_peer(s->stream), store_disk(s->store));
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One data connection. session.c negotiates, session_serve.c answers requests, session_chunks.c
- * those of our extension. Private to receiver.
+ * and session_readback.c those of our extension. Private to receiver.
  */
 #ifndef RECEIVER_SESSION_H
 #define RECEIVER_SESSION_H
@@ -26,6 +26,8 @@ struct session {
 	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
 	uint8_t *blocks; /* WIRE_CHUNK_BYTES: a second one, for what is made of it */
 	ZSTD_DCtx *zstd;
+	struct readback *readback;	   /* under way, or NULL */
+	struct nbd_request readback_query; /* what it answers */
 };
 
 #define SESSION_DATA_BYTES WIRE_CHUNK_BYTES
@@ -47,6 +49,20 @@ int session_chunk_write(struct session *s, const struct nbd_request *q);
 int session_digests(struct session *s, const struct nbd_request *q);
 int session_durable(struct session *s, const struct nbd_request *q);
 int session_keep(struct session *s, const struct nbd_request *q);
+int session_readback(struct session *s, const struct nbd_request *q);
+
+/* The request's chunks are aligned and inside the disk, and the extension is on. */
+int session_check_chunks(const struct session *s, const struct nbd_request *q);
+
+/*
+ * A READBACK goes on while other requests are answered: pump sends what is there without waiting
+ * for more; fd (-1: none is under way) is readable when that is worth a call, and READBACK_WAIT_MS
+ * is how long at most to wait for it.
+ */
+#define READBACK_WAIT_MS 50
+int session_readback_pump(struct session *s);
+int session_readback_fd(const struct session *s);
+void session_readback_stop(struct session *s);
 
 /* The run id that writes are marked with, or NULL. */
 const uint8_t *session_run_id(const struct session *s);

@@ -114,7 +114,7 @@ int session_chunk_write(struct session *s, const struct nbd_request *q)
 	return rc < 0 ? session_reply_error(s, q, rc) : session_reply_ok(s, q);
 }
 
-static int check_chunks(const struct session *s, const struct nbd_request *q)
+int session_check_chunks(const struct session *s, const struct nbd_request *q)
 {
 	int rc = need_extension(s);
 
@@ -163,7 +163,7 @@ static int send_digests(struct session *s, const struct nbd_request *q, uint64_t
 int session_digests(struct session *s, const struct nbd_request *q)
 {
 	uint64_t chunk = q->offset >> WIRE_CHUNK_SHIFT, end = chunk + q->length;
-	int rc = check_chunks(s, q);
+	int rc = session_check_chunks(s, q);
 
 	if (rc < 0)
 		return session_reply_error(s, q, rc);
@@ -190,7 +190,7 @@ int session_durable(struct session *s, const struct nbd_request *q)
 
 int session_keep(struct session *s, const struct nbd_request *q)
 {
-	int rc = check_chunks(s, q);
+	int rc = session_check_chunks(s, q);
 
 	if (rc == 0 && !s->has_run)
 		rc = fail(EINVAL, "KEEP needs a run id");

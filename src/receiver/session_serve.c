@@ -270,9 +270,24 @@ static int on_request(struct session *s, const struct nbd_request *q)
 		return session_durable(s, q);
 	case NBD_CMD_KEEP:
 		return session_keep(s, q);
+	case NBD_CMD_READBACK:
+		return session_readback(s, q);
 	default:
 		return session_reply_error(s, q, fail(EINVAL, "a command that is not known here"));
 	}
+}
+
+/* Nothing is there to do: answers leave, and what the next request or finding takes is waited for.
+ */
+static int await_work(struct session *s)
+{
+	int rc = session_readback_pump(s);
+
+	if (rc == 0)
+		rc = wire_stream_flush(s->stream);
+	return rc < 0 ? rc
+		      : wire_stream_wait(s->stream, false, session_readback_fd(s),
+					 s->readback ? READBACK_WAIT_MS : -1);
 }
 
 /* 1: *out is the next request; 0: the client has left; negative: broken. */
@@ -296,9 +311,7 @@ static int next_request(struct session *s, struct nbd_request *out)
 			rc = wire_stream_read(s->stream, raw + got, sizeof(raw) - got);
 			got = sizeof(raw);
 		} else {
-			rc = wire_stream_flush(s->stream);
-			if (rc == 0)
-				rc = wire_stream_wait(s->stream, false, -1, -1);
+			rc = await_work(s);
 		}
 		if (rc < 0)
 			return rc;
@@ -316,6 +329,8 @@ int session_serve(struct session *s)
 		if (rc <= 0 || q.type == NBD_CMD_DISC)
 			return rc < 0 ? rc : 0;
 		rc = on_request(s, &q);
+		if (rc == 0)
+			rc = session_readback_pump(s);
 		if (rc < 0)
 			return rc;
 	}

@@ -110,6 +110,8 @@ static int open_target(struct store *s, const struct store_options *o)
 		return fail(EINVAL, "%s is not a %s", o->path,
 			    o->is_device ? "block device" : "regular file");
 	s->direct_fd = open(o->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	s->medium_fd = open(o->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	s->medium_ok = s->medium_fd >= 0;
 	rc = io_size(s->fd, o->path, &s->size_bytes);
 	if (rc < 0 || o->is_device || o->size_bytes == 0 || s->size_bytes == o->size_bytes)
 		return rc;
@@ -262,6 +264,7 @@ int store_open(const struct store_options *o, struct store **out)
 		return fail(ENOMEM, "memory for a disk");
 	s->fd = -1;
 	s->direct_fd = -1;
+	s->medium_fd = -1;
 	s->disk = o->disk;
 	s->is_device = o->is_device;
 	s->commit_ms = o->commit_ms;
@@ -310,6 +313,8 @@ void store_close(struct store *s)
 		close(s->fd);
 	if (s->direct_fd >= 0)
 		close(s->direct_fd);
+	if (s->medium_fd >= 0)
+		close(s->medium_fd);
 	free(s->batch);
 	free(s);
 }
@@ -343,7 +348,7 @@ int store_extent(struct store *s, uint64_t offset_bytes, uint64_t length_bytes,
 	return 0;
 }
 
-static bool same_run(const struct store *s, const uint8_t *run_id)
+bool store_same_run(const struct store *s, const uint8_t *run_id)
 {
 	static const uint8_t none[WIRE_RUN_ID_BYTES];
 
@@ -370,7 +375,7 @@ void store_run_at(struct store *s, uint64_t first, uint64_t max, const uint8_t *
 		  struct store_run *out, uint8_t *digests)
 {
 	LOCK_SCOPE(&s->lock);
-	bool our_run = same_run(s, run_id);
+	bool our_run = store_same_run(s, run_id);
 
 	*out = describe(s, first, our_run);
 	max = min_of(max, s->chunks - first);
@@ -408,7 +413,7 @@ void store_durable(struct store *s, const uint8_t *run_id, struct wire_durable *
 {
 	LOCK_SCOPE(&s->lock);
 
-	count_durable(s, same_run(s, run_id), out);
+	count_durable(s, store_same_run(s, run_id), out);
 }
 
 void store_figures(struct store *s, struct store_figures *out)

@@ -87,6 +87,33 @@ struct store_run {
 void store_run_at(struct store *s, uint64_t first, uint64_t max, const uint8_t *run_id,
 		  struct store_run *out, uint8_t *digests);
 
+/*
+ * A chunk as it is found on the medium: state and digest are of the bytes that stand there, or
+ * WIRE_UNKNOWN where they cannot be read. this_run and durable are the journal's word, which the
+ * medium bears out. differs: it does not, and the chunk is unknown from now on, durably.
+ */
+struct store_found {
+	enum wire_chunk_state state;
+	bool this_run;
+	bool durable;
+	bool differs;
+	uint8_t digest[WIRE_DIGEST_BYTES];
+};
+
+/*
+ * Read a chunk back, past the page cache; buf is a store_buffer(). Waits for who writes to it, and
+ * holds off who wants to. Fails only when the journal cannot be written.
+ */
+int store_readback(struct store *s, uint64_t chunk, uint8_t *buf, const uint8_t *run_id,
+		   struct store_found *out);
+
+/*
+ * How many chunks from first on, at most max, are found by store_readback() to be the same, and can
+ * be told without reading, as they lie in a hole of the file. 0: none.
+ */
+uint64_t store_readback_hole(struct store *s, uint64_t first, uint64_t max, const uint8_t *run_id,
+			     struct store_found *out);
+
 void store_durable(struct store *s, const uint8_t *run_id, struct wire_durable *out);
 
 struct store_figures {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside of a store: store.c opens and reads, store_write.c writes, store_commit.c makes durable.
+/* Inside of a store: store.c opens and reads, store_write.c writes, store_commit.c makes durable,
+ * store_readback.c compares with the medium.
  */
 #ifndef RECEIVER_STORE_PRIVATE_H
 #define RECEIVER_STORE_PRIVATE_H
@@ -17,6 +18,7 @@ enum chunk_bits {
 	CHUNK_COMMITTING = 16, /* its record is on its way */
 	CHUNK_THIS_RUN = 32,
 	CHUNK_JOURNALED = 64, /* the journal speaks of it: say UNKNOWN before overwriting */
+	CHUNK_READING = 128,  /* read back from the medium: nobody overwrites it meanwhile */
 };
 
 #define STORE_ALIGN 4096 /* of memory, offset and length in direct writes */
@@ -26,7 +28,9 @@ struct store {
 	unsigned disk;
 	char path[4096];
 	int fd;
-	_Atomic int direct_fd; /* of the same, past the page cache; -1 where that does not work */
+	_Atomic int direct_fd;	/* of the same, past the page cache; -1 where that does not work */
+	int medium_fd;		/* of the same, for reading past the page cache; -1 likewise */
+	_Atomic bool medium_ok; /* medium_fd is there and works */
 	bool is_device;
 	uint64_t size_bytes;
 	uint64_t chunks;
@@ -53,6 +57,7 @@ struct store {
 	bool committer_runs;
 	pthread_cond_t wake; /* the committer, under lock */
 	_Atomic uint64_t written_bytes;
+	_Atomic uint64_t distrusted; /* chunks that the medium did not bear out */
 };
 
 uint64_t store_chunk_bytes(const struct store *s, uint64_t chunk);
@@ -60,8 +65,14 @@ uint64_t store_chunk_bytes(const struct store *s, uint64_t chunk);
 /* A disk that failed stays failed. Takes the lock. Returns rc. */
 int store_fail(struct store *s, int rc);
 
+/* The journal forgets [first, first + count), durably. */
+int store_forget(struct store *s, uint64_t first, uint64_t count);
+
 int store_committer_start(struct store *s);
 void store_committer_stop(struct store *s);
+
+/* The connection's run id is the journal's; NULL and zeros are nobody's. */
+bool store_same_run(const struct store *s, const uint8_t *run_id);
 
 /* Under lock: chunks [first, first + count) are to be journaled. */
 void store_mark_pending(struct store *s, uint64_t first, uint64_t count);

@@ -36,8 +36,7 @@ static int failed(const struct store *s)
 		    s->disk);
 }
 
-/* The journal forgets [first, first + count), durably. */
-static int forget(struct store *s, uint64_t first, uint64_t count)
+int store_forget(struct store *s, uint64_t first, uint64_t count)
 {
 	const struct journal_record r = {
 		.kind = JOURNAL_UNKNOWN, .chunk = first, .count = (uint32_t)count};
@@ -68,7 +67,7 @@ static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 	pthread_mutex_lock(&s->lock);
 	*was_zero = true;
 	for (uint64_t i = first; i < first + count; i++) {
-		while (s->states[i] & (CHUNK_BUSY | CHUNK_COMMITTING) && !s->error)
+		while (s->states[i] & (CHUNK_BUSY | CHUNK_COMMITTING | CHUNK_READING) && !s->error)
 			pthread_cond_wait(&s->changed, &s->lock);
 		if (s->error) {
 			rc = failed(s);
@@ -87,7 +86,7 @@ static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 	pthread_mutex_unlock(&s->lock);
 	if (forget_to == 0)
 		return 0;
-	rc = forget(s, forget_from, forget_to - forget_from);
+	rc = store_forget(s, forget_from, forget_to - forget_from);
 	if (rc < 0)
 		give_back(s, first, count);
 	return rc;

@@ -256,6 +256,7 @@ enum nbd_command {
 	NBD_CMD_DIGESTS = 0x4302,
 	NBD_CMD_DURABLE = 0x4303,
 	NBD_CMD_KEEP = 0x4304,
+	NBD_CMD_READBACK = 0x4305,
 };
 
 enum nbd_command_flag {
@@ -416,6 +417,25 @@ typedef int (*wire_digests_fn)(void *ctx, uint64_t first_chunk, uint32_t count,
 int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_digests_fn fn,
 		     void *ctx);
 
+/*
+ * A run of chunks as the server reads them from its medium now, in order, without gaps. state and
+ * digests are of the bytes that stand there; WIRE_UNKNOWN: they cannot be read. known: the journal
+ * speaks of them, and says the same. differs: it said something else (or they cannot be read); they
+ * are unknown from now on, durably, and the next copy sends them. A negative result ends the query
+ * with it.
+ */
+typedef int (*wire_readback_fn)(void *ctx, uint64_t first_chunk, uint32_t count,
+				enum wire_chunk_state state, bool known, bool differs,
+				const uint8_t *digests);
+
+/*
+ * Have [first_chunk, first_chunk + count) read back from the medium. Takes as long as reading them
+ * takes; fn is called while they come. Only with nothing in flight, and chunks_ok; -EINVAL from a
+ * receiver that does not know it yet.
+ */
+int wire_nbd_readback(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_readback_fn fn,
+		      void *ctx);
+
 struct wire_durable {
 	uint64_t chunks;	 /* of the disk */
 	uint64_t durable_chunks; /* known and on the medium, of this run */
@@ -561,10 +581,17 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 /* One structured reply to DIGESTS; calls fn for each run. fn's error, or -EINVAL. */
 int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx);
 
+/* The same of a reply to READBACK. */
+int wire_readback_parse(const void *data, size_t bytes, wire_readback_fn fn, void *ctx);
+
 /* Bytes of one run in that reply: 8 and its digests. */
 #define WIRE_DIGESTS_FIRST_BYTES 8
 #define WIRE_DIGESTS_RUN_BYTES	 8
-enum wire_digests_flag { WIRE_DIGESTS_THIS_RUN = 1, WIRE_DIGESTS_DURABLE = 2 };
+enum wire_digests_flag {
+	WIRE_DIGESTS_THIS_RUN = 1,
+	WIRE_DIGESTS_DURABLE = 2,
+	WIRE_DIGESTS_DIFFERS = 4, /* READBACK: the medium differs from what the journal said */
+};
 
 int wire_durable_parse(const void *data, size_t bytes, struct wire_durable *out);
 void wire_durable_encode(const struct wire_durable *d, uint8_t raw[WIRE_DURABLE_BYTES]);

@@ -55,6 +55,10 @@ struct wire_nbd {
 
 	wire_digests_fn digests_fn; /* of the DIGESTS query in flight */
 	void *digests_ctx;
+	wire_readback_fn readback_fn; /* of the READBACK query in flight */
+	void *readback_ctx;
+	uint64_t readback_next; /* chunk that its next run must begin with */
+	uint64_t readback_end;
 	struct wire_durable durable; /* of the DURABLE query in flight */
 };
 

@@ -180,7 +180,8 @@ static int on_rest(struct wire_nbd *n)
 		return expect_body(n);
 	case NBD_REPLY_DIGESTS:
 	case NBD_REPLY_DURABLE:
-		if ((unsigned)s->request.command != r->type)
+		if ((unsigned)s->request.command != r->type &&
+		    (s->request.command != NBD_CMD_READBACK || r->type != NBD_REPLY_DIGESTS))
 			return violated(n, "a report that was not asked for");
 		return expect_body(n);
 	default:
@@ -251,6 +252,37 @@ static void take_error(struct nbd_slot *s, struct cursor *c)
 	s->result.message[bytes] = '\0';
 }
 
+/* A verdict on chunks that were not asked for, or a second one, must not count as one. */
+static int take_readback(void *ctx, uint64_t first_chunk, uint32_t count,
+			 enum wire_chunk_state state, bool known, bool differs,
+			 const uint8_t *digests)
+{
+	struct wire_nbd *n = ctx;
+
+	if (first_chunk != n->readback_next || count > n->readback_end - first_chunk)
+		return -EINVAL;
+	n->readback_next += count;
+	return n->readback_fn(n->readback_ctx, first_chunk, count, state, known, differs, digests);
+}
+
+static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
+{
+	int rc;
+
+	if (n->rx_reply.type == NBD_REPLY_DURABLE)
+		return wire_durable_parse(n->scratch, bytes, &n->durable);
+	if (s->result.rc != 0)
+		return 0;
+	if (s->request.command == NBD_CMD_READBACK)
+		rc = wire_readback_parse(n->scratch, bytes, take_readback, n);
+	else
+		rc = wire_digests_parse(n->scratch, bytes, n->digests_fn, n->digests_ctx);
+	if (rc == 0 || rc == -EINVAL)
+		return rc;
+	s->result.rc = rc; /* the caller's own: it gets the rest no more */
+	return 0;
+}
+
 static int on_body(struct wire_nbd *n)
 {
 	struct nbd_slot *s = n->rx_slot;
@@ -264,15 +296,8 @@ static int on_body(struct wire_nbd *n)
 		rc = take_hole(n, &c);
 	else if (n->rx_reply.type == NBD_REPLY_BLOCK_STATUS)
 		take_status(s, &c);
-	else if (n->rx_reply.type == NBD_REPLY_DURABLE)
-		rc = wire_durable_parse(n->scratch, have, &n->durable);
-	else if (s->result.rc == 0) {
-		rc = wire_digests_parse(n->scratch, have, n->digests_fn, n->digests_ctx);
-		if (rc < 0 && rc != -EINVAL) { /* the caller's own: it gets the rest no more */
-			s->result.rc = rc;
-			rc = 0;
-		}
-	}
+	else
+		rc = take_report(n, s, have);
 	if (rc < 0)
 		return n->sound ? violated(n, "a report is malformed") : rc;
 	if (n->rx_reply.bytes > have)
@@ -557,6 +582,32 @@ int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, w
 		struct wire_done done;
 		int rc = wire_nbd_call(n, &r, &done);
 
+		if (rc < 0)
+			return rc;
+		first_chunk += part;
+		count -= part;
+	}
+	return 0;
+}
+
+int wire_nbd_readback(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_readback_fn fn,
+		      void *ctx)
+{
+	n->readback_fn = fn;
+	n->readback_ctx = ctx;
+	while (count > 0) {
+		uint32_t part = (uint32_t)min_of(count, (uint64_t)1 << 20);
+		const struct wire_request r = {.command = NBD_CMD_READBACK,
+					       .offset_bytes = first_chunk << WIRE_CHUNK_SHIFT,
+					       .length_bytes = part};
+		struct wire_done done;
+		int rc;
+
+		n->readback_next = first_chunk;
+		n->readback_end = first_chunk + part;
+		rc = wire_nbd_call(n, &r, &done);
+		if (rc == 0 && n->readback_next != n->readback_end)
+			rc = violated(n, "it did not speak of every chunk that was asked for");
 		if (rc < 0)
 			return rc;
 		first_chunk += part;

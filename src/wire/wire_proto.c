@@ -260,28 +260,58 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 	writer_bytes(&w, h->digest, sizeof(h->digest));
 }
 
+/* The next run of a report; false at its end or where it is malformed, which the cursor tells. */
+static bool next_run(struct cursor *c, uint64_t chunk, uint32_t *count, unsigned *state,
+		     unsigned *flags, const uint8_t **digests)
+{
+	uint64_t end;
+
+	if (!cursor_ok(c) || cursor_left(c) == 0)
+		return false;
+	*count = cursor_be32(c);
+	*state = cursor_u8(c);
+	*flags = cursor_u8(c);
+	*digests = NULL;
+	cursor_skip(c, 2);
+	if (*state == WIRE_DATA)
+		*digests = cursor_bytes(c, (size_t)*count * WIRE_DIGEST_BYTES);
+	if (*count == 0 || *state > WIRE_DATA || !add_ok(chunk, *count, &end))
+		cursor_fail(c);
+	return cursor_ok(c);
+}
+
 int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx)
 {
 	struct cursor c = cursor_of(data, bytes);
 	uint64_t chunk = cursor_be64(&c);
+	unsigned state, flags;
+	const uint8_t *digests;
+	uint32_t count;
 
-	while (cursor_ok(&c) && cursor_left(&c) > 0) {
-		uint32_t count = cursor_be32(&c);
-		unsigned state = cursor_u8(&c), flags = cursor_u8(&c);
-		const uint8_t *digests = NULL;
-		int rc;
+	for (; next_run(&c, chunk, &count, &state, &flags, &digests); chunk += count) {
+		int rc = fn(ctx, chunk, count, state, flags & WIRE_DIGESTS_THIS_RUN,
+			    flags & WIRE_DIGESTS_DURABLE, digests);
 
-		cursor_skip(&c, 2);
-		if (state == WIRE_DATA)
-			digests = cursor_bytes(&c, (size_t)count * WIRE_DIGEST_BYTES);
-		if (!cursor_ok(&c) || count == 0 || state > WIRE_DATA ||
-		    !add_ok(chunk, count, &(uint64_t){0}))
-			return -EINVAL;
-		rc = fn(ctx, chunk, count, state, flags & WIRE_DIGESTS_THIS_RUN,
-			flags & WIRE_DIGESTS_DURABLE, digests);
 		if (rc < 0)
 			return rc;
-		chunk += count;
+	}
+	return cursor_ok(&c) ? 0 : -EINVAL;
+}
+
+int wire_readback_parse(const void *data, size_t bytes, wire_readback_fn fn, void *ctx)
+{
+	struct cursor c = cursor_of(data, bytes);
+	uint64_t chunk = cursor_be64(&c);
+	unsigned state, flags;
+	const uint8_t *digests;
+	uint32_t count;
+
+	for (; next_run(&c, chunk, &count, &state, &flags, &digests); chunk += count) {
+		int rc = fn(ctx, chunk, count, state, flags & WIRE_DIGESTS_DURABLE,
+			    flags & WIRE_DIGESTS_DIFFERS, digests);
+
+		if (rc < 0)
+			return rc;
 	}
 	return cursor_ok(&c) ? 0 : -EINVAL;
 }
@@ -335,6 +365,8 @@ const char *nbd_command_name(unsigned type)
 		return "DURABLE";
 	case NBD_CMD_KEEP:
 		return "KEEP";
+	case NBD_CMD_READBACK:
+		return "READBACK";
 	default:
 		return "unknown command";
 	}

@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	data += size ? 1 : 0;
 	size -= size ? 1 : 0;
-	switch (kind % 7) {
+	switch (kind % 8) {
 	case 0:
 		if (nbd_go_parse(data, size, go) == 0)
 			assert(strlen(go->name) <= NBD_NAME_MAX);
@@ -77,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 6:
 		chunk_head(data, size);
+		break;
+	case 7:
+		wire_readback_parse(data, size, take_run, &sum);
 		break;
 	}
 	return 0;

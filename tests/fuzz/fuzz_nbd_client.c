@@ -49,6 +49,8 @@ static void use(struct wire_nbd *n)
 		wire_nbd_digests(n, 0, 10, take_run, NULL);
 		if (n->sound && wire_nbd_in_flight(n) == 0)
 			wire_nbd_durable(n, true, &durable);
+		if (n->sound && wire_nbd_in_flight(n) == 0)
+			wire_nbd_readback(n, 0, 10, take_run, NULL);
 	}
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
-# digests, zeros, digests, durability, runs. Digests come from xxhsum, frames from zstd.
+# digests, zeros, digests, durability, runs, reading back. Digests come from xxhsum, frames from zstd.
 # shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires python3 xxhsum zstd
@@ -15,7 +15,7 @@ port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3
 CHUNK, BLOCK = 1 << 20, 4096
 IHAVEOPT, OPTREPLY = 0x49484156454F5054, 0x3E889045565A9
 COLDLIFT = 0x434C4654
-CHUNK_WRITE, DIGESTS, DURABLE, KEEP = 0x4301, 0x4302, 0x4303, 0x4304
+CHUNK_WRITE, DIGESTS, DURABLE, KEEP, READBACK = 0x4301, 0x4302, 0x4303, 0x4304, 0x4305
 
 
 def xxh3(data):
@@ -100,9 +100,9 @@ class Client:
         head = struct.pack(">BBHIII", *fields.values()) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
 
-    def digests(self, first, count):
+    def digests(self, first, count, command=DIGESTS):
         """[(state, flags, digest)] of each chunk."""
-        error, payloads = self.request(DIGESTS, first * CHUNK, count)
+        error, payloads = self.request(command, first * CHUNK, count)
         assert error == 0
         chunks = []
         for kind, payload in payloads:
@@ -147,7 +147,7 @@ if step == "write":
             (2, 3, xxh3(last))]
     assert c.digests(0, 9) == want, c.digests(0, 9)
     assert c.request(0, 2 * CHUNK, 2)[0] == 0
-else:  # after the receiver was killed and started again
+elif step == "again":  # after the receiver was killed and started again
     c = Client(b"s" * 32)
     assert c.digests(1, 2) == [(2, 2, xxh3(one)), (2, 2, xxh3(two))]
     assert c.durable(False)[5 - 1] == 0
@@ -156,6 +156,18 @@ else:  # after the receiver was killed and started again
     assert c.request(KEEP, 1 * CHUNK, 2)[0] == 22
     assert c.durable() == (9, 1, 0, 8, 1, 0)
     assert [flags for _, flags, _ in c.digests(1, 3)] == [3, 0, 2]
+else:  # one bit of chunk 8 has changed on the disk
+    c = Client(b"s" * 32)
+    spoilt = bytearray(last)
+    spoilt[4096] ^= 1
+    changed = two[:5] + b"abc" + two[8:]
+    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 0, xxh3(changed)), (2, 2, xxh3(one)), (1, 2, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+            (2, 4, xxh3(bytes(spoilt)))]
+    have = c.digests(0, 9, READBACK)
+    assert have == want, have
+    assert c.digests(8, 1) == [(0, 0, b"")]
+    assert c.request(READBACK, 5, 1)[0] == 22 and c.request(READBACK, 0, 10)[0] == 22 and c.request(READBACK, 0, 0)[0] == 22
+    assert c.chunk(8, last) == (0, []) and c.digests(8, 1, READBACK) == [(2, 3, xxh3(last))]
 c.send(struct.pack(">IHHQQI", 0x25609513, 0, 2, 0, 0, 0))
 END
 run_client() {
@@ -165,3 +177,7 @@ run_client write
 end_receiver KILL
 start_receiver
 run_client again
+at=$((8 * 1048576 + 4096))
+byte=$(dd if="$work/files/disk0.raw" bs=1 skip=$at count=1 status=none | od -An -tu1)
+printf '%b' "\\x$(printf %x $((byte ^ 1)))" | dd of="$work/files/disk0.raw" bs=1 seek=$at conv=notrunc status=none
+run_client readback

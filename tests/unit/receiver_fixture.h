@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -124,6 +125,56 @@ static inline struct wire_nbd *fixture_must_open(struct fixture *f, unsigned dis
 	if (!n)
 		give_up("open: %s %s", err_code(), err_reason());
 	return n;
+}
+
+/* Some content that differs from chunk to chunk and version to version, with zero blocks in it. */
+static inline void make_chunk(uint8_t *data, size_t bytes, unsigned seed)
+{
+	memset(data, 0, bytes);
+	for (size_t at = 0; at < bytes; at += WIRE_BLOCK_BYTES)
+		if (at / WIRE_BLOCK_BYTES % 5 != seed % 5)
+			for (size_t i = at; i < min_of(at + WIRE_BLOCK_BYTES, bytes); i++)
+				data[i] = (uint8_t)(seed * 31 + i / 16 + i);
+}
+
+static inline int send_chunk_as(struct wire_nbd *n, uint64_t chunk, const uint8_t *data,
+				size_t bytes, bool zstd, bool spoil)
+{
+	CLEANUP_FREE uint8_t *frame = malloc(ZSTD_compressBound(WIRE_CHUNK_BYTES));
+	CLEANUP_FREE uint8_t *blocks = malloc(WIRE_CHUNK_BYTES);
+	struct wire_chunk c = {.data = data, .data_bytes = (uint32_t)bytes};
+	struct wire_request r = {.command = NBD_CMD_CHUNK_WRITE,
+				 .offset_bytes = chunk << WIRE_CHUNK_SHIFT,
+				 .chunk = &c};
+	struct wire_done done = {0};
+	int rc;
+
+	assert_true(wire_chunk_scan(data, bytes, c.bitmap) > 0);
+	wire_digest(data, bytes, c.digest);
+	if (zstd) {
+		size_t present = wire_chunk_gather(data, bytes, c.bitmap, blocks);
+
+		c.codec = WIRE_CODEC_ZSTD;
+		c.data = frame;
+		c.data_bytes = (uint32_t)ZSTD_compress(frame, ZSTD_compressBound(WIRE_CHUNK_BYTES),
+						       blocks, present, 1);
+		assert_true(c.data_bytes < present);
+	}
+	if (spoil)
+		c.digest[3] ^= 1;
+	rc = wire_nbd_call(n, &r, &done);
+	return rc;
+}
+
+static inline void send_chunk(struct wire_nbd *n, uint64_t chunk, unsigned seed, bool zstd)
+{
+	CLEANUP_FREE uint8_t *data = malloc(WIRE_CHUNK_BYTES);
+	size_t bytes = min_of((uint64_t)WIRE_CHUNK_BYTES,
+			      wire_nbd_info(n)->size_bytes - (chunk << WIRE_CHUNK_SHIFT));
+
+	make_chunk(data, bytes, seed);
+	if (send_chunk_as(n, chunk, data, bytes, zstd, false) < 0)
+		give_up("%s", err_reason());
 }
 
 #endif
