@@ -339,20 +339,25 @@ int journal_append(struct journal *j, const struct journal_record *records, size
 	uint8_t raw[64 * JOURNAL_RECORD_BYTES];
 	LOCK_SCOPE(&j->lock);
 	uint64_t place = j->records;
+	int rc;
 
 	if (j->error)
 		return fail(j->error, "%s takes no more records after an earlier error", j->path);
+	rc = make_room(j, JOURNAL_HEAD_BYTES + (place + count) * JOURNAL_RECORD_BYTES);
+	if (rc < 0) {
+		/* Zeros are no records: a full file system has changed nothing yet. */
+		if (rc != -ENOSPC)
+			j->error = rc;
+		return rc;
+	}
 	while (count > 0) {
 		size_t n = min_of(count, sizeof(raw) / JOURNAL_RECORD_BYTES);
-		int rc;
 
 		for (size_t i = 0; i < n; i++)
 			encode_record(&records[i], j->batch, j->id, place + i,
 				      raw + i * JOURNAL_RECORD_BYTES);
-		rc = make_room(j, JOURNAL_HEAD_BYTES + (place + n) * JOURNAL_RECORD_BYTES);
-		if (rc == 0)
-			rc = io_pwrite(j->fd, raw, n * JOURNAL_RECORD_BYTES,
-				       JOURNAL_HEAD_BYTES + place * JOURNAL_RECORD_BYTES, j->path);
+		rc = io_pwrite(j->fd, raw, n * JOURNAL_RECORD_BYTES,
+			       JOURNAL_HEAD_BYTES + place * JOURNAL_RECORD_BYTES, j->path);
 		if (rc < 0) {
 			j->error = rc;
 			return rc;

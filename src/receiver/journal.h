@@ -70,8 +70,9 @@ void journal_close(struct journal *j); /* accepts NULL */
 uint64_t journal_records(const struct journal *j);
 
 /*
- * Append records; they are durable when journal_sync() has returned 0 after. After an
- * error of either the journal takes nothing more.
+ * Append records; they are durable when journal_sync() has returned 0 after. -ENOSPC of append
+ * says that there is no room for them and nothing has changed; it may be called again. After any
+ * other error of either the journal takes nothing more.
  */
 int journal_append(struct journal *j, const struct journal_record *records, size_t count);
 int journal_sync(struct journal *j);

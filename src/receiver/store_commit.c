@@ -75,6 +75,18 @@ static size_t gather(struct store *s)
 	return n;
 }
 
+/* Under lock: the journal has no room for the gathered records. They wait for the next commit. */
+static void put_off(struct store *s, size_t records)
+{
+	for (size_t n = 0; n < records; n++) {
+		const struct journal_record *r = &s->batch[n];
+
+		for (uint64_t i = r->chunk; i < r->chunk + r->count; i++)
+			s->states[i] &= (uint8_t)~CHUNK_COMMITTING;
+		store_mark_pending(s, r->chunk, r->count);
+	}
+}
+
 /* Under lock: the records are durable, or (rc < 0) nobody knows. */
 static void settle(struct store *s, size_t records, int rc)
 {
@@ -84,14 +96,28 @@ static void settle(struct store *s, size_t records, int rc)
 					      : (uint8_t)((s->states[i] & ~CHUNK_COMMITTING) |
 							  CHUNK_JOURNALED);
 	s->commits++;
+}
+
+static void end_commit(struct store *s, size_t records, int rc, bool no_room)
+{
+	LOCK_SCOPE(&s->lock);
+
+	if (no_room)
+		put_off(s, records);
+	else
+		settle(s, records, rc);
+	if (no_room && !s->no_room)
+		log_error("disk%u: %s; what arrived since is not durable until there is", s->disk,
+			  err_reason());
+	s->no_room = no_room;
 	s->committing = false;
 	pthread_cond_broadcast(&s->changed);
 }
 
 static int commit_step(struct store *s, bool *more)
 {
+	bool dirty, no_room = false;
 	size_t records;
-	bool dirty;
 	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
@@ -110,17 +136,17 @@ static int commit_step(struct store *s, bool *more)
 	if (dirty && fdatasync(s->fd) < 0)
 		rc = fail_code(errno, "TARGET_FAILED", "%s: what was written did not reach it",
 			       s->path);
-	if (rc == 0 && records > 0)
+	if (rc == 0 && records > 0) {
 		rc = journal_append(s->journal, s->batch, records);
+		no_room = rc == -ENOSPC;
+	}
 	if (rc == 0)
 		rc = journal_sync(s->journal);
-	if (rc < 0) {
+	if (rc < 0 && !no_room) {
 		store_fail(s, rc);
 		log_error("disk%u: %s", s->disk, err_reason());
 	}
-	pthread_mutex_lock(&s->lock);
-	settle(s, records, rc);
-	pthread_mutex_unlock(&s->lock);
+	end_commit(s, records, rc, no_room);
 	return rc;
 }
 
@@ -160,11 +186,13 @@ static void *run_committer(void *arg)
 
 	for (;;) {
 		bool go_on;
+		int rc;
 
 		pthread_mutex_lock(&s->lock);
 		go_on = wait_for_work(s);
 		pthread_mutex_unlock(&s->lock);
-		if (store_commit(s) < 0 || !go_on)
+		rc = store_commit(s);
+		if (!go_on || (rc < 0 && rc != -ENOSPC))
 			return NULL;
 	}
 }

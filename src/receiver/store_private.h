@@ -47,6 +47,7 @@ struct store {
 	unsigned entered;
 	bool dirty;	 /* plain bytes were written since the last commit began */
 	bool committing; /* records were gathered and are not durable yet */
+	bool no_room;	 /* for the journal, at the last commit; said once */
 	int error;	 /* sticky */
 	uint64_t commits;
 	bool stopping;

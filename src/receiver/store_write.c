@@ -42,6 +42,8 @@ int store_forget(struct store *s, uint64_t first, uint64_t count)
 		.kind = JOURNAL_UNKNOWN, .chunk = first, .count = (uint32_t)count};
 	int rc = journal_append(s->journal, &r, 1);
 
+	if (rc == -ENOSPC)
+		return rc; /* goes on when there is room again */
 	if (rc == 0)
 		rc = journal_sync(s->journal);
 	return rc < 0 ? store_fail(s, rc) : 0;
@@ -55,6 +57,17 @@ static void give_back(struct store *s, uint64_t first, uint64_t count)
 		s->states[i] &= (uint8_t)~CHUNK_BUSY;
 	s->dirty = true; /* a commit may have passed between taking and writing */
 	pthread_cond_broadcast(&s->changed);
+}
+
+/* As give_back(), while the journal may still speak of [from, to): the next writer tries again. */
+static void give_back_unforgotten(struct store *s, uint64_t first, uint64_t count, uint64_t from,
+				  uint64_t to)
+{
+	pthread_mutex_lock(&s->lock);
+	for (uint64_t i = from; i < to; i++)
+		s->states[i] |= CHUNK_JOURNALED;
+	pthread_mutex_unlock(&s->lock);
+	give_back(s, first, count);
 }
 
 /* Take chunks for writing. They are busy and unknown after it. *was_zero: all were known as zero.
@@ -88,7 +101,7 @@ static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 		return 0;
 	rc = store_forget(s, forget_from, forget_to - forget_from);
 	if (rc < 0)
-		give_back(s, first, count);
+		give_back_unforgotten(s, first, count, forget_from, forget_to);
 	return rc;
 }
 

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Migrator, receiver, network and the receiver's disk fail at random bytes of 200 copies (KILLS: another number); each
+# goes on when the same commands are started again, ends equal with a true journal, and what was durable is not sent
+# twice. SEED repeats a run.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ -e /usr/lib/x86_64-linux-gnu/libxxhash.so.0 ] || skip "needs libxxhash"
+
+mkdir "$work/kills"
+trap 'clean_up_mounts; clean_up' EXIT
+clean_up_mounts() {
+	grep -o " $work/kills/[^ ]*" /proc/mounts | while read -r mounted; do umount "$mounted"; done || true
+}
+python3 "$root/tests/e2e/faults/kills.py" --migrator "$MIGRATOR" --receiver "$RECEIVER" --work "$work/kills" \
+	--count "${KILLS:-200}" --lanes $(($(nproc) * 2)) ${SEED:+--seed "$SEED"}
