@@ -227,4 +227,74 @@ int disk_used(struct arena *a, const char *path, enum disk_content content,
 int disk_used_at(struct arena *a, const char *path, uint64_t offset_bytes, uint64_t length_bytes,
 		 enum disk_content content, struct disk_extents *out);
 
+/* ---- what a byte belongs to ---- */
+
+/* Something with a content of its own, and where it lies. Of one disk, or a volume in pieces. */
+struct disk_region {
+	const char *name; /* "sda1", "vg0/root"; for the others what it is */
+	const char *path; /* device or file to look into; NULL: `name` is all there is to say */
+	uint64_t path_offset_bytes; /* where in it the content begins */
+	uint64_t length_bytes;
+	enum disk_content content;
+	struct disk_region_piece {
+		unsigned disk; /* the caller's numbering */
+		uint64_t disk_offset_bytes;
+		uint64_t region_offset_bytes;
+		uint64_t length_bytes;
+	} * pieces;
+	size_t piece_count;
+};
+
+/* All that is known of some disks. What no region covers is unused. A region that has a path is
+ * asked before one that has none. */
+struct disk_layout {
+	struct disk_region *list;
+	size_t count;
+};
+
+enum disk_place_kind {
+	DISK_PLACE_UNKNOWN, /* what says why */
+	DISK_PLACE_UNUSED,
+	DISK_PLACE_FILE, /* contents of a file that is no directory, or what belongs to it alone */
+	DISK_PLACE_METADATA, /* directories, too; more than one file may be lost with it */
+};
+
+struct disk_place {
+	unsigned disk;
+	uint64_t offset_bytes; /* on the disk */
+	uint64_t length_bytes;
+	const char *region; /* "sda1"; NULL: outside of all */
+	enum disk_place_kind kind;
+	const char *what;   /* "file", "directory", "journal", "inode table of group 3", ... */
+	uint64_t inode;	    /* 0: none */
+	const char **names; /* paths from the root of its file system; NULL-terminated, or NULL.
+			       Printable: what is not UTF-8, and control characters, are \xNN */
+};
+
+struct disk_places {
+	struct disk_place *list;
+	size_t count;
+};
+
+/* The caller's disk numbers and byte ranges; sorted, without overlap. */
+struct disk_range {
+	unsigned disk;
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+};
+
+/*
+ * What stands at these ranges, in their order, cut where the answer changes: ext2/3/4 through
+ * libext2fs (every inode is looked at once, however many ranges there are), XFS through xfs_db,
+ * which needs a byte of memory for each block. A file system that cannot be looked into gives
+ * UNKNOWN; this never fails for that. Slow; reads only.
+ */
+int disk_locate(struct arena *a, const struct disk_layout *layout, const struct disk_range *ranges,
+		size_t count, struct disk_places *out);
+
+/* "sda1: /etc/passwd (file, inode 131)", "sda: unused", for people. */
+const char *disk_place_text(struct arena *a, const struct disk_place *place);
+
+const char *disk_place_kind_name(enum disk_place_kind kind);
+
 #endif

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 declare -A may=(
 	[base]="" [disk]="base" [map]="base" [wire]="base" [console]="base"
 	[inventory]="base disk" [plan]="base disk inventory" [prepare]="base disk map inventory plan"
-	[copy]="base map wire" [verify]="base map wire copy" [receiver]="base wire" [cloud]="base"
+	[copy]="base map wire" [verify]="base map wire copy disk" [receiver]="base wire" [cloud]="base"
 	[cmd]="base disk map wire console inventory plan prepare copy verify receiver cloud"
 )
 declare -A owner=(
