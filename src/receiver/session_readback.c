@@ -29,10 +29,11 @@ static unsigned flags_of(const struct store_found *f)
 /* The head of a run can be written when the run is over. */
 static void end_run(struct report *p)
 {
-	struct writer w = writer_of(p->run, WIRE_DIGESTS_RUN_BYTES);
+	struct writer w;
 
 	if (!p->run)
 		return;
+	w = writer_of(p->run, WIRE_DIGESTS_RUN_BYTES);
 	writer_be(&w, p->run_count, 4);
 	writer_be(&w, p->run_state, 1);
 	writer_be(&w, p->run_flags, 1);
