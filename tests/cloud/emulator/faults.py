@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What goes wrong, and when. A rule says to which calls it applies and what it does to them.
+
+    {"match": {"product": "ecs", "action": "RunInstances", "nth": 1}, "do": "lost-reply"}
+
+match: product, action ("*" allowed at the end), origin ("client", "instance"), call (number among all client calls),
+nth (of the calls that match otherwise), every, chance (0 to 1, seeded). times: how often it applies at most.
+
+do: error (code, status, message, retry_after_ms, header), refuse (close before anything happened), lost-reply (everything
+happened, the reply is not sent), half-reply (of a download: half of it), delay (delay_ms, real time), and for tests that kill
+their program (pid): kill-before (the call has arrived, nothing happened), kill-after (it happened, no reply), kill-replied.
+"""
+
+import os
+import random
+import signal
+import time
+from fnmatch import fnmatchcase
+
+from .errors import ApiError
+
+BEFORE = ("error", "refuse", "delay", "kill-before")
+AFTER = ("lost-reply", "half-reply", "kill-after", "kill-replied")
+
+
+class Dropped(Exception):
+    """The connection ends here without an answer."""
+
+
+class Faults:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.rules = []
+        self.client_calls = 0
+        self.applied = []
+
+    def add(self, rule):
+        if rule.get("do") not in BEFORE + AFTER:
+            raise ApiError("InvalidParameter", f"no such fault: {rule.get('do')}")
+        rule = dict(rule, seen=0, used=0)
+        rule.setdefault("match", {})
+        self.rules.append(rule)
+        return rule
+
+    def clear(self):
+        self.rules = []
+
+    def applies(self, rule, call):
+        match = rule["match"]
+        if rule["used"] >= rule.get("times", 1 if "nth" in match or "call" in match else 10**9):
+            return False
+        if not fnmatchcase(call["product"], match.get("product", "*")):
+            return False
+        if not fnmatchcase(call["action"], match.get("action", "*")):
+            return False
+        if call["origin"].split(":")[0] != match.get("origin", "client"):
+            return False
+        if "call" in match and match["call"] != call["number"]:
+            return False
+        rule["seen"] += 1
+        if "nth" in match and rule["seen"] != match["nth"]:
+            return False
+        if "every" in match and rule["seen"] % match["every"]:
+            return False
+        return not ("chance" in match and self.random.random() >= match["chance"])
+
+    def choose(self, call):
+        """The rule for this call, if any; called once for each call, in the order of arrival."""
+        chosen = None
+        for rule in self.rules:
+            if chosen is None and self.applies(rule, call):
+                rule["used"] += 1
+                self.applied.append({"call": call["number"], "action": call["action"], "do": rule["do"]})
+                chosen = rule
+        return chosen
+
+    async def before(self, rule, clock_sleep):
+        if rule is None:
+            return
+        if rule["do"] == "delay":
+            await clock_sleep(rule.get("delay_ms", 1000) / 1000)
+        elif rule["do"] == "refuse":
+            raise Dropped
+        elif rule["do"] == "kill-before":
+            kill(rule["pid"])
+            raise Dropped
+        elif rule["do"] == "error":
+            headers = dict(rule.get("header", {}))
+            if "retry_after_ms" in rule:
+                headers["x-acs-retry-after"] = str(rule["retry_after_ms"])
+            raise ApiError(rule["code"], rule.get("message"), rule.get("status"), headers)
+
+    def after(self, rule):
+        if rule is None:
+            return
+        if rule["do"] == "kill-after":
+            kill(rule["pid"])
+        if rule["do"] in ("kill-after", "lost-reply"):
+            raise Dropped
+
+
+def kill(pid):
+    """Returns when the process is no more, so that what it might still have done is not a matter of luck."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] in "ZX":
+                    return
+        except OSError:
+            return
+        time.sleep(0.002)

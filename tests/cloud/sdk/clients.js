@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The vendor's clients, all pointed at the emulator ($endpoint), and how to wait.
+'use strict';
+const { default: Ecs } = require('@alicloud/ecs20140526');
+const { default: Vpc } = require('@alicloud/vpc20160428');
+const ecsModels = require('@alicloud/ecs20140526');
+const vpcModels = require('@alicloud/vpc20160428');
+const { $OpenApiUtil } = require('@alicloud/openapi-core');
+const PopCore = require('@alicloud/pop-core');
+const OSS = require('ali-oss');
+
+const endpoint = process.env.endpoint;
+const accessKeyId = process.env.ALIBABA_CLOUD_ACCESS_KEY_ID || 'emulated-key';
+const accessKeySecret = process.env.ALIBABA_CLOUD_ACCESS_KEY_SECRET || 'emulated-secret';
+const host = endpoint.replace('http://', '');
+
+function config(regionId) {
+	return new $OpenApiUtil.Config({ accessKeyId, accessKeySecret, regionId, endpoint: host, protocol: 'http' });
+}
+
+// Call METHOD of a product's client with the request class of the same name.
+function product(client, models) {
+	return async (action, parameters) => {
+		const method = action[0].toLowerCase() + action.slice(1);
+		const found = Object.getOwnPropertyNames(Object.getPrototypeOf(client)).find((n) => n.toLowerCase() === method.toLowerCase());
+		const request = new models[`${action}Request`](parameters);
+		return (await client[found](request)).body;
+	};
+}
+
+exports.ecs = (region) => product(new Ecs(config(region)), ecsModels);
+exports.vpc = (region) => product(new Vpc(config(region)), vpcModels);
+exports.ens = (method = 'POST') => {
+	const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint, apiVersion: '2017-11-10' });
+	return (action, parameters) => client.request(action, parameters, { method });
+};
+exports.oss = (region, bucket, v4) =>
+	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, endpoint, authorizationV4: v4, sldEnable: false });
+exports.emulator = async (method, path, body) => {
+	const reply = await fetch(`${endpoint}/_emulator/${path}`, { method, body: body && JSON.stringify(body) });
+	return reply.json();
+};
+
+// Until PROBE gives something that DONE accepts; a failed state ends the wait at once.
+exports.until = async (what, probe, done, failed = () => false) => {
+	const limit = Date.now() + 60000;
+	for (;;) {
+		const seen = await probe();
+		if (done(seen)) return seen;
+		if (failed(seen) || Date.now() > limit) throw new Error(`${what}: ${JSON.stringify(seen)}`);
+		await new Promise((next) => setTimeout(next, 50));
+	}
+};
+
+// The code of the error that PROMISE must end in.
+exports.refusal = async (promise) => {
+	try {
+		await promise;
+	} catch (error) {
+		return error.code;
+	}
+	return 'nothing was refused';
+};
