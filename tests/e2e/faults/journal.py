@@ -70,9 +70,9 @@ class Journal:
         """Chunks that are durable and of the run that was recorded last."""
         return {c for c, (kind, _) in self.known.items() if kind in (DATA, ZERO)}
 
-    def touched_since(self, position):
-        """Chunks that records from `position` on speak of."""
-        return {c for kind, chunk, count, _ in self.records[position:] if kind != RUN for c in range(chunk, chunk + count)}
+    def overwritten_since(self, position):
+        """Chunks that were known and were written again: that is recorded before it happens."""
+        return {c for kind, chunk, count, _ in self.records[position:] if kind == UNKNOWN for c in range(chunk, chunk + count)}
 
     def check(self, disk_path):
         """What it says of each chunk is what the disk holds."""

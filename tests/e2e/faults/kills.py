@@ -97,6 +97,7 @@ class Run:
         self.starts = 0
         self.disk_failed = False
         self.before = {}  # disk -> (records, durable chunks) when something was started again
+        self.earlier_run = {}  # disk -> run id of a copy that is over
         self.sent_again = []  # (durable before, of these sent again), one a restart
         self.disturbed = collections.Counter()
         self.images = self.make_images()
@@ -173,10 +174,10 @@ class Run:
             if i not in now:
                 raise Failed(f"the journal of disk{i} is gone")
             durable += len(chunks)
-            again += len(chunks & now[i].touched_since(records))
+            again += len(chunks & now[i].overwritten_since(records))
         if durable:
             self.sent_again.append((durable, again))
-        self.before = {i: (len(j.records), j.of_this_run()) for i, j in now.items()}
+        self.before = {i: (len(j.records), j.of_this_run()) for i, j in now.items() if j.run != self.earlier_run.get(i)}
         return now
 
     def check_journals(self):
@@ -331,6 +332,24 @@ class Run:
         self.receiver.start()
         self.proxy = proxy.Proxy(*self.receiver.ports)
         self.code = proxy.code_through(self.receiver.activation, *self.proxy.ports)
+        self.copy(count)
+        # Sometimes the source lives on and is copied once more, over what is there.
+        if self.rng.random() < 0.3:
+            self.log.append("the source changes")
+            self.change_images()
+            self.before = {}
+            self.earlier_run = {i: j.run for i, j in self.journals().items()}
+            self.receiver.start()
+            self.copy(1)
+
+    def change_images(self):
+        for path in self.images:
+            with open(path, "r+b") as f:
+                for _ in range(self.rng.randrange(1, 6)):
+                    f.seek(self.rng.randrange(os.path.getsize(path) - 4096))
+                    f.write(self.rng.choice((bytes(4096), self.rng.randbytes(4096))))
+
+    def copy(self, count):
         self.start_migrator()
         kinds = self.ANY + (self.REAL_DISK if self.medium.can_fail else ())
         deadline = time.monotonic() + RUN_LIMIT_S
