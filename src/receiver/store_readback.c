@@ -127,7 +127,7 @@ static void find(struct store *s, uint64_t chunk, uint8_t *buf, struct store_fou
 int store_readback(struct store *s, uint64_t chunk, uint8_t *buf, const uint8_t *run_id,
 		   struct store_found *out)
 {
-	uint8_t known, digest[WIRE_DIGEST_BYTES];
+	uint8_t known = 0, digest[WIRE_DIGEST_BYTES];
 	int rc = begin_reading(s, chunk, &known, digest);
 
 	*out = (struct store_found){0};
