@@ -18,7 +18,7 @@
  *   EDQUOT     quota, money, or a service that is not activated: a person must act
  *   EACCES     keys, permissions, whitelists: a person must act
  *   EBADMSG    a reply that is not what the interface promises
- *   ECANCELED  options.pause, or a call hook, said so
+ *   ECANCELED  options.pause said so
  */
 #ifndef CLOUD_CLOUD_H
 #define CLOUD_CLOUD_H
@@ -192,7 +192,8 @@ struct cloud_thing {
 	unsigned percent;    /* 0-100 where the product reports it, 100 when ready, else 0 */
 	const char *parent;  /* VPC of a vSwitch or group, instance of a disk, image of a task */
 	const char *created; /* ISO 8601, or "" */
-	const json_t *item;  /* the product's whole entry, for what is not here */
+	/* The product's whole entry; borrowed until the next describe, list or wait. */
+	const json_t *item;
 };
 
 /*
@@ -318,6 +319,10 @@ int cloud_object_delete(struct cloud *c, const struct cloud_object *at);
 int cloud_object_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_object_info **list, size_t *count);
 
+/*
+ * Begins an upload, or goes on with the one of this very key that was begun before: nothing is left
+ * behind by a reply that was lost.
+ */
 int cloud_upload_begin(struct cloud *c, const struct cloud_object *at, const char *content_type,
 		       const json_t *meta, struct arena *a, const char **upload_id);
 int cloud_upload_part(struct cloud *c, const struct cloud_object *at, const char *upload_id,

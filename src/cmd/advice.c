@@ -22,6 +22,23 @@ static const struct advice {
 			       "on the kernel command line, or \"activation\" in the job file."},
 	{"CHUNK_CORRUPTED", "The network or a machine's memory changes data. Test the source's "
 			    "memory; try again over another network card or path."},
+	{"CLOUD_ENDPOINT_REFUSED", "Give the endpoint as https://HOST; plain http is taken for an "
+				   "emulator on this machine alone."},
+	{"CLOUD_KEYS_INVALID", "Correct the profile in the configuration file, or give the keys in "
+			       "the environment."},
+	{"CLOUD_KEYS_MISSING",
+	 "Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "
+	 "configure the vendor's command line tool, or run on an instance "
+	 "with a RAM role."},
+	{"CLOUD_NAME_INVALID", "Correct the name in the job."},
+	{"CLOUD_REPLY_INVALID", "Something between this machine and the cloud changes replies, or "
+				"the cloud's interface has changed. Try again without a proxy."},
+	{"CLOUD_REPLY_LOST", "Start the job again: it looks up what the lost request did."},
+	{"CLOUD_THING_FAILED", "See the cloud's console for the reason, then retry the job."},
+	{"CLOUD_TLS_UNTRUSTED", "Check this machine's clock, its CA certificates (SSL_CERT_FILE "
+				"names others) and whether a proxy breaks TLS open."},
+	{"CLOUD_UNREACHABLE", "Check this machine's network, name resolution and proxy settings."},
+	{"CLOUD_WAIT_TOO_LONG", "Start the job again: it goes on waiting."},
 	{"CMDLINE_INVALID",
 	 "Correct the kernel command line in the boot menu (key e) and boot again."},
 	{"COPY_CANCELLED",

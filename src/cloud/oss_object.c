@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Buckets and whole objects. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "cloud/oss.h"
+
+#define LIST_MAX "1000"
+
+/* ---- buckets ---- */
+
+int cloud_bucket_info(struct cloud *c, const struct cloud_object *at, struct arena *a,
+		      struct cloud_bucket_info *out)
+{
+	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
+	struct oss_call o = OSS_CALL(.name = "GetBucketInfo", .method = "GET", .at = &bucket);
+	struct xml_node *root;
+	const struct xml_node *b;
+	const char *location;
+	int rc;
+
+	sign_add(a, &o.query, "bucketInfo", NULL);
+	rc = oss_document(c, &o, "BucketInfo", a, &root);
+	if (rc < 0)
+		return rc;
+	b = xml_child(root, "Bucket");
+	location = xml_text(b, "Location");
+	if (!location[0])
+		return fail_code(EBADMSG, "CLOUD_REPLY_INVALID",
+				 "oss GetBucketInfo: the reply lacks Location");
+	*out = (struct cloud_bucket_info){
+		.region = strncmp(location, "oss-", 4) == 0 ? location + 4 : location,
+		.storage_class = xml_text(b, "StorageClass"),
+		.versioned = xml_text(b, "Versioning")[0] != '\0',
+		.public_endpoint = xml_text(b, "ExtranetEndpoint"),
+		.internal_endpoint = xml_text(b, "IntranetEndpoint"),
+	};
+	return 0;
+}
+
+int cloud_bucket_create(struct cloud *c, const struct cloud_object *at)
+{
+	static const char body[] = "<CreateBucketConfiguration><StorageClass>Standard"
+				   "</StorageClass></CreateBucketConfiguration>";
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
+	struct oss_call o = OSS_CALL(.name = "PutBucket", .method = "PUT", .at = &bucket,
+				     .body = body, .body_bytes = strlen(body));
+
+	sign_add(a, &o.headers, "x-oss-acl", "private");
+	sign_add(a, &o.headers, "content-type", "application/xml");
+	return oss_perform(c, &o, a, &r);
+}
+
+/* ---- writing and reading ---- */
+
+int cloud_object_put(struct cloud *c, const struct cloud_object *at, const void *data, size_t bytes,
+		     const char *content_type, const json_t *meta)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "PutObject", .method = "PUT", .at = at,
+				     .body = bytes ? data : "", .body_bytes = bytes, .bulk = true);
+	int rc = oss_describe_new(a, content_type, meta, &o.headers);
+
+	if (rc < 0)
+		return rc;
+	sign_add(a, &o.headers, "content-md5", sign_md5(a, data, bytes));
+	return oss_perform(c, &o, a, &r);
+}
+
+int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const char *path,
+			  const char *content_type, const json_t *meta)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY, 0);
+	struct oss_call o = OSS_CALL(.name = "PutObject", .method = "PUT", .at = at, .bulk = true);
+	int rc = fd < 0 ? fd : io_size(fd, path, &o.body_bytes);
+
+	if (rc == 0)
+		rc = oss_describe_new(a, content_type, meta, &o.headers);
+	if (rc < 0)
+		return rc;
+	o.body_fd = fd;
+	return oss_perform(c, &o, a, &r);
+}
+
+int cloud_object_get(struct cloud *c, const struct cloud_object *at, size_t max_bytes, char **data,
+		     size_t *bytes)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at,
+				     .reply_max_bytes = max_bytes, .bulk = true);
+	int rc = oss_perform(c, &o, a, &r);
+
+	*data = NULL;
+	*bytes = 0;
+	if (rc < 0)
+		return rc;
+	*data = r.body ? r.body : strdup("");
+	*bytes = r.bytes;
+	return *data ? 0 : fail(ENOMEM, "memory for an object");
+}
+
+int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const char *path)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	const char *new_path = arena_printf(a, "%s.new", path);
+	CLEANUP_CLOSE int fd = io_open(new_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at, .bulk = true);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	o.to_fd = fd;
+	rc = oss_perform(c, &o, a, &r);
+	if (rc == 0 && (fsync(fd) < 0 || rename(new_path, path) < 0))
+		rc = fail(errno, "%s", path);
+	if (rc < 0)
+		unlink(new_path);
+	return rc;
+}
+
+int cloud_object_head(struct cloud *c, const struct cloud_object *at, struct arena *a,
+		      struct cloud_object_info *out)
+{
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "HeadObject", .method = "HEAD", .at = at);
+	const char *length, *etag, *crc, *modified;
+	int rc = oss_perform(c, &o, a, &r);
+
+	if (rc < 0)
+		return rc;
+	length = sign_find(&r.headers, "content-length");
+	etag = sign_find(&r.headers, "etag");
+	crc = sign_find(&r.headers, "x-oss-hash-crc64ecma");
+	modified = sign_find(&r.headers, "last-modified");
+	*out = (struct cloud_object_info){.key = arena_strdup(a, at->key),
+					  .etag = oss_unquoted(a, etag ? etag : ""),
+					  .crc64 = crc ? crc : "",
+					  .modified = modified ? modified : ""};
+	if (!length || num_parse(length, 0, UINT64_MAX, &out->bytes) < 0)
+		return fail_code(EBADMSG, "CLOUD_REPLY_INVALID",
+				 "oss HeadObject: the reply lacks Content-Length");
+	return 0;
+}
+
+/* ---- lists ---- */
+
+int cloud_object_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
+		      struct cloud_object_info **list, size_t *count)
+{
+	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
+	const char *token = "";
+	struct xml_node *root;
+	int rc;
+
+	*list = NULL;
+	*count = 0;
+	do {
+		struct oss_call o =
+			OSS_CALL(.name = "ListObjectsV2", .method = "GET", .at = &bucket);
+
+		sign_add(a, &o.query, "list-type", "2");
+		sign_add(a, &o.query, "max-keys", LIST_MAX);
+		sign_add(a, &o.query, "encoding-type", "url");
+		if (at->key && at->key[0])
+			sign_add(a, &o.query, "prefix", at->key);
+		if (token[0])
+			sign_add(a, &o.query, "continuation-token", token);
+		rc = oss_document(c, &o, "ListBucketResult", a, &root);
+		if (rc < 0)
+			return rc;
+		for (const struct xml_node *n = xml_child(root, "Contents"); n; n = xml_same(n))
+			*arena_push(a, list, count) = (struct cloud_object_info){
+				.key = oss_decoded(a, n, "Key"),
+				.bytes = oss_number(n, "Size"),
+				.etag = oss_unquoted(a, xml_text(n, "ETag")),
+				.crc64 = "",
+				.modified = xml_text(n, "LastModified"),
+			};
+		if (oss_truncated(root) &&
+		    strcmp(token, xml_text(root, "NextContinuationToken")) == 0)
+			return fail(EBADMSG, "oss ListObjectsV2: the same page comes again");
+		token = xml_text(root, "NextContinuationToken");
+	} while (oss_truncated(root));
+	return 0;
+}
+
+/* ---- deleting ---- */
+
+static int delete_version(struct cloud *c, const struct cloud_object *at, const char *version,
+			  struct arena *a, bool *versioned)
+{
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "DeleteObject", .method = "DELETE", .at = at);
+	int rc;
+
+	if (version)
+		sign_add(a, &o.query, "versionId", version);
+	rc = oss_perform(c, &o, a, &r);
+	if (versioned)
+		*versioned = rc == 0 && (sign_find(&r.headers, "x-oss-delete-marker") ||
+					 sign_find(&r.headers, "x-oss-version-id"));
+	return rc;
+}
+
+static int delete_listed(struct cloud *c, const struct cloud_object *at,
+			 const struct xml_node *root, const char *kind, struct arena *a)
+{
+	int rc = 0;
+
+	for (const struct xml_node *n = xml_child(root, kind); n && rc == 0; n = xml_same(n))
+		if (strcmp(oss_decoded(a, n, "Key"), at->key) == 0)
+			rc = delete_version(c, at, xml_text(n, "VersionId"), a, NULL);
+	return rc;
+}
+
+/* A deletion in a versioned bucket only hides the object; what is to be paid for are its versions.
+ */
+static int delete_versions(struct cloud *c, const struct cloud_object *at, struct arena *a)
+{
+	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
+	const char *key = "", *version = "";
+	struct xml_node *root;
+	int rc;
+
+	do {
+		struct oss_call o =
+			OSS_CALL(.name = "ListObjectVersions", .method = "GET", .at = &bucket);
+
+		sign_add(a, &o.query, "versions", NULL);
+		sign_add(a, &o.query, "prefix", at->key);
+		sign_add(a, &o.query, "max-keys", LIST_MAX);
+		sign_add(a, &o.query, "encoding-type", "url");
+		if (key[0]) {
+			sign_add(a, &o.query, "key-marker", key);
+			sign_add(a, &o.query, "version-id-marker", version);
+		}
+		rc = oss_document(c, &o, "ListVersionsResult", a, &root);
+		if (rc == 0)
+			rc = delete_listed(c, at, root, "Version", a);
+		if (rc == 0)
+			rc = delete_listed(c, at, root, "DeleteMarker", a);
+		if (rc < 0)
+			return rc;
+		key = oss_decoded(a, root, "NextKeyMarker");
+		version = xml_text(root, "NextVersionIdMarker");
+	} while (oss_truncated(root) && key[0]);
+	return 0;
+}
+
+int cloud_object_delete(struct cloud *c, const struct cloud_object *at)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	bool versioned = false;
+	int rc = delete_version(c, at, NULL, a, &versioned);
+
+	return rc == 0 && versioned ? delete_versions(c, at, a) : rc;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Uploads in parts. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "cloud/oss.h"
+#include "cloud/text.h"
+
+#define PARTS_MAX 10000
+
+int cloud_upload_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
+		      struct cloud_upload **list, size_t *count)
+{
+	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
+	const char *key = "", *id = "";
+	struct xml_node *root;
+	int rc;
+
+	*list = NULL;
+	*count = 0;
+	do {
+		struct oss_call o =
+			OSS_CALL(.name = "ListMultipartUploads", .method = "GET", .at = &bucket);
+
+		sign_add(a, &o.query, "uploads", NULL);
+		sign_add(a, &o.query, "encoding-type", "url");
+		sign_add(a, &o.query, "max-uploads", "1000");
+		if (at->key && at->key[0])
+			sign_add(a, &o.query, "prefix", at->key);
+		if (key[0]) {
+			sign_add(a, &o.query, "key-marker", key);
+			sign_add(a, &o.query, "upload-id-marker", id);
+		}
+		rc = oss_document(c, &o, "ListMultipartUploadsResult", a, &root);
+		if (rc < 0)
+			return rc;
+		for (const struct xml_node *n = xml_child(root, "Upload"); n; n = xml_same(n))
+			*arena_push(a, list, count) = (struct cloud_upload){
+				.key = oss_decoded(a, n, "Key"),
+				.upload_id = xml_text(n, "UploadId"),
+				.initiated = xml_text(n, "Initiated"),
+			};
+		key = oss_decoded(a, root, "NextKeyMarker");
+		id = xml_text(root, "NextUploadIdMarker");
+	} while (oss_truncated(root) && key[0]);
+	return 0;
+}
+
+/* The upload of this very key that was begun last, or NULL. */
+static int find_begun(struct cloud *c, const struct cloud_object *at, struct arena *a,
+		      const char **upload_id)
+{
+	struct cloud_upload *list;
+	const char *newest = "";
+	size_t n;
+	int rc = cloud_upload_list(c, at, a, &list, &n);
+
+	*upload_id = NULL;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (strcmp(list[i].key, at->key) != 0 || strcmp(list[i].initiated, newest) < 0)
+			continue;
+		*upload_id = list[i].upload_id;
+		newest = list[i].initiated;
+	}
+	return rc;
+}
+
+static int begin_new(struct cloud *c, const struct cloud_object *at, const char *content_type,
+		     const json_t *meta, struct arena *a, const char **upload_id)
+{
+	struct oss_call o = OSS_CALL(.name = "InitiateMultipartUpload", .method = "POST", .at = at,
+				     .unsafe = true);
+	struct xml_node *root;
+	int rc = oss_describe_new(a, content_type, meta, &o.headers);
+
+	if (rc < 0)
+		return rc;
+	sign_add(a, &o.query, "uploads", NULL);
+	rc = oss_document(c, &o, "InitiateMultipartUploadResult", a, &root);
+	if (rc < 0)
+		return rc;
+	*upload_id = xml_text(root, "UploadId");
+	if (!(*upload_id)[0])
+		return fail_code(EREMCHG, "CLOUD_REPLY_INVALID",
+				 "oss InitiateMultipartUpload: the reply lacks UploadId");
+	return 0;
+}
+
+int cloud_upload_begin(struct cloud *c, const struct cloud_object *at, const char *content_type,
+		       const json_t *meta, struct arena *a, const char **upload_id)
+{
+	int rc;
+
+	/* Twice: what a lost reply has begun is found by the second look. */
+	for (int i = 0; i < 3; i++) {
+		rc = find_begun(c, at, a, upload_id);
+		if (rc < 0 || *upload_id)
+			return rc;
+		rc = begin_new(c, at, content_type, meta, a, upload_id);
+		if (rc != -EREMCHG)
+			return rc;
+	}
+	return rc;
+}
+
+int cloud_upload_part(struct cloud *c, const struct cloud_object *at, const char *upload_id,
+		      unsigned number, const void *data, size_t bytes, struct arena *a,
+		      const char **etag)
+{
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "UploadPart", .method = "PUT", .at = at,
+				     .body = bytes ? data : "", .body_bytes = bytes, .bulk = true);
+	const char *got;
+	int rc;
+
+	sign_add(a, &o.query, "partNumber", arena_printf(a, "%u", number));
+	sign_add(a, &o.query, "uploadId", upload_id);
+	sign_add(a, &o.headers, "content-md5", sign_md5(a, data, bytes));
+	rc = oss_perform(c, &o, a, &r);
+	if (rc < 0)
+		return rc;
+	got = sign_find(&r.headers, "etag");
+	if (!got)
+		return fail_code(EBADMSG, "CLOUD_REPLY_INVALID",
+				 "oss UploadPart: the reply lacks ETag");
+	*etag = oss_unquoted(a, got);
+	return 0;
+}
+
+int cloud_upload_parts(struct cloud *c, const struct cloud_object *at, const char *upload_id,
+		       struct arena *a, struct cloud_part **parts, size_t *count)
+{
+	const char *marker = "";
+	struct xml_node *root;
+	int rc;
+
+	*parts = NULL;
+	*count = 0;
+	do {
+		struct oss_call o = OSS_CALL(.name = "ListParts", .method = "GET", .at = at);
+
+		sign_add(a, &o.query, "uploadId", upload_id);
+		sign_add(a, &o.query, "max-parts", "1000");
+		if (marker[0])
+			sign_add(a, &o.query, "part-number-marker", marker);
+		rc = oss_document(c, &o, "ListPartsResult", a, &root);
+		if (rc < 0)
+			return rc;
+		for (const struct xml_node *n = xml_child(root, "Part"); n; n = xml_same(n)) {
+			uint64_t number = oss_number(n, "PartNumber");
+
+			if (number < 1 || number > PARTS_MAX)
+				return fail(EBADMSG, "oss ListParts: a part without a number");
+			*arena_push(a, parts, count) = (struct cloud_part){
+				.number = (unsigned)number,
+				.etag = oss_unquoted(a, xml_text(n, "ETag")),
+				.bytes = oss_number(n, "Size"),
+			};
+		}
+		if (oss_truncated(root) &&
+		    strcmp(marker, xml_text(root, "NextPartNumberMarker")) == 0)
+			return fail(EBADMSG, "oss ListParts: the same page comes again");
+		marker = xml_text(root, "NextPartNumberMarker");
+	} while (oss_truncated(root));
+	return 0;
+}
+
+int cloud_upload_complete(struct cloud *c, const struct cloud_object *at, const char *upload_id,
+			  const struct cloud_part *parts, size_t count)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "CompleteMultipartUpload", .method = "POST", .at = at,
+				     .bulk = true);
+	struct cloud_object_info there;
+	struct text body = text_new(a);
+	int rc;
+
+	text_add(&body, "<CompleteMultipartUpload>");
+	for (size_t i = 0; i < count; i++)
+		text_addf(&body, "<Part><PartNumber>%u</PartNumber><ETag>\"%s\"</ETag></Part>",
+			  parts[i].number, parts[i].etag);
+	text_add(&body, "</CompleteMultipartUpload>");
+	o.body = body.data;
+	o.body_bytes = body.bytes;
+	sign_add(a, &o.query, "uploadId", upload_id);
+	sign_add(a, &o.headers, "content-type", "application/xml");
+	rc = oss_perform(c, &o, a, &r);
+	/* The reply of an earlier try was lost. */
+	if (rc == -ENOENT && strcmp(c->error.code, "NoSuchUpload") == 0 &&
+	    cloud_object_head(c, at, a, &there) == 0)
+		return 0;
+	return rc;
+}
+
+int cloud_upload_abort(struct cloud *c, const struct cloud_object *at, const char *upload_id)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct oss_call o = OSS_CALL(.name = "AbortMultipartUpload", .method = "DELETE", .at = at);
+
+	sign_add(a, &o.query, "uploadId", upload_id);
+	return oss_perform(c, &o, a, &r);
+}
