@@ -62,3 +62,13 @@ sdk_ready() {
 	}
 	export NODE_PATH=$home/node_modules
 }
+
+# Sets RECEIVER, MIGRATOR and PIPELINE: what ships, if it is built, else the quick build.
+programs() {
+	local build=build/musl
+	[ -x $build/receiver ] && [ -x $build/migrator ] || build=build/host
+	RECEIVER=${RECEIVER:-$PWD/$build/receiver} MIGRATOR=${MIGRATOR:-$PWD/$build/migrator}
+	PIPELINE=${PIPELINE:-$PWD/$build/pipeline}
+	[ -x "$RECEIVER" ] && [ -x "$MIGRATOR" ] || { echo "no programs: make programs"; exit 77; }
+	export RECEIVER MIGRATOR PIPELINE
+}
