@@ -13,6 +13,8 @@ DEFAULTS = {
               "snapshot": 60, "snapshot_per_gib": 1, "image": 120, "export": 300, "import": 300},
     # Bytes of a GiB. Less makes disks that are quick to go over.
     "gib_bytes": 1 << 30,
+    # Calls are checked and recorded, and nothing is done.
+    "record_only": False,
     "real_instances": True,
     "keep_instance_logs": True,
     # A new public address is taken from here; 127/8 needs no set-up.

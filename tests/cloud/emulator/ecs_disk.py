@@ -4,7 +4,7 @@
 import os
 
 from .errors import ApiError
-from .params import PAGE, TAGS
+from .params import TAGS, TOKEN_PAGE
 from .rpc import action
 from .store import page, tag_list, tags_match
 
@@ -69,7 +69,7 @@ def describe_disk(d):
             "CreationTime": d.created, "Attachments": {"Attachment": attachments}, "Tags": tag_list(d)}
 
 
-@action("ecs", "DescribeDisks", PAGE + TAGS + """
+@action("ecs", "DescribeDisks", TOKEN_PAGE + TAGS + """
 RegionId!            text
 ZoneId               text
 DiskIds              json InvalidDiskIds.Malformed
@@ -193,7 +193,6 @@ RetentionDays        int 1 65536 InvalidRetentionDays.Malformed
 
 
 @action("ecs", "CreateSnapshot", SNAPSHOT + """
-RegionId             text
 DiskId!              text
 InstantAccess        bool
 Category             enum Standard|Flash
@@ -204,7 +203,7 @@ async def create_snapshot(cloud, p):
     return {"SnapshotId": (await make_snapshot(cloud, disk, p)).id}
 
 
-@action("ecs", "DescribeSnapshots", PAGE + TAGS + """
+@action("ecs", "DescribeSnapshots", TOKEN_PAGE + TAGS + """
 RegionId!            text
 SnapshotIds          json InvalidSnapshotIds.Malformed
 DiskId               text

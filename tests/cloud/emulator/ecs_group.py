@@ -4,7 +4,7 @@
 import ipaddress
 
 from .errors import ApiError
-from .params import PAGE, TAGS, required_items
+from .params import TAGS, TOKEN_PAGE, required_items
 from .rpc import action
 from .store import page, tag_list, tags_match
 
@@ -108,7 +108,7 @@ async def describe_group(cloud, p):
     raise ApiError("InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
 
 
-@action("ecs", "DescribeSecurityGroups", PAGE + TAGS + """
+@action("ecs", "DescribeSecurityGroups", TOKEN_PAGE + TAGS + """
 RegionId!            text
 SecurityGroupId      text
 SecurityGroupIds     json

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from .ecs_disk import attach_new_disk, describe_disk_sizes, disks_of, release_disk
 from .errors import ApiError
 from .machine import Machine
-from .params import PAGE, TAGS
+from .params import TAG, TAGS, TOKEN_PAGE
 from .rpc import action
 from .store import page, tag_list, tags_match
 
@@ -210,7 +210,7 @@ def describe_instance(cloud, i):
             "InstanceNetworkType": "vpc", "Tags": tag_list(i)}
 
 
-@action("ecs", "DescribeInstances", PAGE + TAGS + """
+@action("ecs", "DescribeInstances", TOKEN_PAGE + TAGS + """
 RegionId!            text
 InstanceIds          json InvalidInstanceIds.Malformed
 InstanceName         text
@@ -243,7 +243,6 @@ async def describe_status(cloud, p):
 
 
 @action("ecs", "StopInstance", """
-RegionId             text
 InstanceId!          text
 ForceStop            bool
 ConfirmStop          bool
@@ -278,7 +277,6 @@ def fail_snapshots(cloud, instance):
 
 
 @action("ecs", "StartInstance", """
-RegionId             text
 InstanceId!          text
 DryRun               bool
 """)
@@ -320,7 +318,7 @@ async def vanish(cloud, instance):
     cloud.store.remove(instance)
 
 
-@action("ecs", "DeleteInstance", DELETE + "\nRegionId text\nInstanceId! text")
+@action("ecs", "DeleteInstance", DELETE + "\nInstanceId! text")
 async def delete_instance(cloud, p):
     instance = cloud.store.get("instance", p["InstanceId"], "InvalidInstanceId.NotFound")
     await delete_one(cloud, instance, p.flag("Force"))
@@ -345,7 +343,7 @@ def tag_changes(cloud, p):
     return kind, p.items("ResourceId")
 
 
-@action("ecs", "TagResources", TAGS + "\nRegionId! text\nResourceType! text\nResourceId.N text")
+@action("ecs", "TagResources", TAG + "\nRegionId! text\nResourceType! text\nResourceId.N text")
 async def tag_resources(cloud, p):
     kind, ids = tag_changes(cloud, p)
     for ident in ids:
@@ -353,7 +351,7 @@ async def tag_resources(cloud, p):
     return {}
 
 
-@action("ecs", "ListTagResources", TAGS + """
+@action("ecs", "ListTagResources", TAG + """
 RegionId!            text
 ResourceType!        text
 ResourceId.N         text

@@ -96,14 +96,18 @@ def spec(text):
     return fields
 
 
-TAGS = """
+TAG = """
 Tag.N.Key                  text 1 128
 Tag.N.Value                text 0 128
+"""
+TAGS = TAG + """
 ResourceGroupId            text
 """
 PAGE = """
 PageNumber                 int 1 100000
 PageSize                   int 1 100
+"""
+TOKEN_PAGE = PAGE + """
 MaxResults                 int 1 1000
 NextToken                  text
 """

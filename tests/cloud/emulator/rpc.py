@@ -159,8 +159,9 @@ async def run(cloud, product, name, raw):
         known = cloud.store.token_answer((product, name), token, params.fingerprint())
         if known is not None:
             return known
+    if cloud.config["record_only"]:
+        return {}
     if params.flag("DryRun"):
-        cloud.dry_run = True
         raise ApiError("DryRunOperation")
     if token:
         cloud.store.token_begin((product, name), token, params.fingerprint())
@@ -186,7 +187,7 @@ async def handle(cloud, req, origin):
         raw = parse_v3(cloud, req) if scheme == "V3" else parse_v1(cloud, req)
         call["params"] = {k: v for k, v in raw.items() if k not in COMMON or k == "RegionId"}
         result = await run(cloud, product, name, raw)
-        call["status"] = 200
+        call["status"], call["answer"] = 200, result
         response = answer(cloud, 200, form, root, {"RequestId": request_id, **result})
     except ApiError as why:
         call["status"], call["code"] = why.status, why.code

@@ -4,7 +4,7 @@
 import ipaddress
 
 from .errors import ApiError
-from .params import PAGE, TAGS
+from .params import PAGE, TAG, TAGS
 from .rpc import action
 from .store import page, tag_list, tags_match
 
@@ -89,14 +89,13 @@ async def delete_vpc(cloud, p):
     return {}
 
 
-@action("vpc", "CreateVSwitch", TAGS + """
+@action("vpc", "CreateVSwitch", TAG + """
 RegionId         text
 ZoneId!          text
 VpcId!           text
 CidrBlock        cidr InvalidCidrBlock.Malformed
 VSwitchName      name
 Description      text 1 256
-DryRun           bool
 """, token=True)
 async def create_vswitch(cloud, p):
     vpc = cloud.store.get("vpc", p["VpcId"], "InvalidVpcId.NotFound")
