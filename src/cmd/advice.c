@@ -47,6 +47,8 @@ static const struct advice {
 	 "Boot the image on a machine with more memory, or set \"connections\" lower in the job."},
 	{"COW_FULL", "Boot the image on a machine with more memory, or shut the source down "
 		     "cleanly first, so that there is less to replay."},
+	{"DISK_SIZE_DIFFERS", "The receiver's disks are not those of the plan. Start the job again "
+			      "with an empty receiver."},
 	{"EXPORT_UNKNOWN", "The receiver does not have this disk. Start it with as many targets as "
 			   "the source has disks, then try again."},
 	{"FS_DAMAGED",
@@ -68,6 +70,11 @@ static const struct advice {
 	{"INITRAMFS_FORMAT", "Make the named initramfs anew on the source with gzip or zstd, or "
 			     "remove that kernel, then try again."},
 	{"JOB_INVALID", "Correct the job file; docs list its keys."},
+	{"JOB_JOURNAL_DAMAGED",
+	 "The job's state cannot be trusted. pipeline clean finds by their tag "
+	 "what it made; then make another job."},
+	{"JOB_RUNNING", "Another pipeline works on this job; wait for it, or end it first. It can "
+			"be killed at any time."},
 	{"JOURNAL_CONTRADICTS", "On the receiver: the journal cannot be trusted. Start it with an "
 				"empty state directory, and copy again."},
 	{"JOURNAL_DAMAGED", "On the receiver: the journal cannot be trusted. Start it with an "
@@ -89,12 +96,17 @@ static const struct advice {
 			 "Take the activation code that it prints now."},
 	{"PLAN_BAD", "Use receiver and migrator of the same version."},
 	{"PLAN_INVALID", "Make the plan again; it is not edited by hand."},
+	{"PLAN_MISSING", "Start the source again; it hands its plan to the receiver before it "
+			 "copies."},
 	{"PORT_IN_USE", "On the receiver: end what uses the port, or give another with "
 			"--control-port and --data-port."},
 	{"RECEIVER_BUSY",
 	 "Another migration runs into this receiver. Wait for it, or start a second receiver."},
+	{"RECEIVER_ENDED", "See receiver.log in the job's directory, then start the job again."},
 	{"RECEIVER_LOST_CHUNKS",
 	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
+	{"RECEIVER_NOT_FOUND", "Put the receiver beside the pipeline, or name it with the job's "
+			       "\"receiver\"."},
 	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
 				 "open to this address, and cable, VLAN and route here."},
 	{"REPAIR_FAILED", "See the reason; remove the named kernel on the source, or allow this "
@@ -102,6 +114,8 @@ static const struct advice {
 	{"SOURCE_ASSEMBLED", "Stop the named array, volume or container, then try again."},
 	{"SOURCE_CHANGED",
 	 "The disks are not those of the plan: start again, so that a new plan is made."},
+	{"SOURCE_FAILED", "Look at the source's screen; boot it from the image again, then retry "
+			  "the job."},
 	{"SOURCE_LOST", "Check the disk's cable, power and controller, then boot the image again; "
 			"what arrived is kept."},
 	{"SOURCE_NOT_READONLY", "Stop here: this controller lets a disk be written that must not "

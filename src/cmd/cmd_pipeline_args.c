@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the pipeline's subcommands have in common: arguments, reports, making a job. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_pipeline.h"
+
+static int usage(FILE *to, const char *verb)
+{
+	fprintf(to,
+		"usage: pipeline %s [OPTION...] [JOB] [KEY=VALUE...]\n\n"
+		"  JOB           id or name of a job\n"
+		"  KEY=VALUE     an option of the job (docs/pipeline.md); VALUE is JSON or a text\n"
+		"  --job FILE    options of the job, a JSON object\n"
+		"  --state DIR   where jobs are kept; default: $COLDLIFT_STATE, else\n"
+		"                ~/.local/state/coldlift\n"
+		"  --detach      run on in the background; log in the job's directory\n"
+		"  --watch       status: go on showing until all is through\n"
+		"  --json        status as JSON\n"
+		"  --html FILE   status: write a page; with --watch again and again\n"
+		"  --quiet       say only what fails\n",
+		verb);
+	return to == stdout ? CMD_DONE : CMD_USAGE;
+}
+
+static int default_root(char *out, size_t bytes)
+{
+	const char *state = getenv("COLDLIFT_STATE"), *home = getenv("HOME");
+
+	if (state && *state) {
+		snprintf(out, bytes, "%s", state);
+		return 0;
+	}
+	if (!home || !*home)
+		return fail(ENOENT, "say --state DIR: there is no home directory");
+	/* The directories above may be missing on a new host. */
+	snprintf(out, bytes, "%s/.local", home);
+	mkdir(out, 0700);
+	snprintf(out, bytes, "%s/.local/state", home);
+	mkdir(out, 0700);
+	snprintf(out, bytes, "%s/.local/state/coldlift", home);
+	return 0;
+}
+
+static void take_setting(struct pipeline_args *a, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	CLEANUP_FREE char *key = strndup(word, (size_t)(equals - word));
+	json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+
+	/* A text needs no quotes of its own. */
+	if (!value)
+		value = json_string(equals + 1);
+	json_object_set_new(a->settings, key, value);
+}
+
+static int take_words(struct pipeline_args *a, int argc, char **argv)
+{
+	for (int i = optind; i < argc; i++) {
+		if (strchr(argv[i], '='))
+			take_setting(a, argv[i]);
+		else if (!a->job)
+			a->job = argv[i];
+		else
+			return usage(stderr, a->verb);
+	}
+	return -1;
+}
+
+int pipeline_args(struct pipeline_args *a, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"state", required_argument, NULL, 's'}, {"job", required_argument, NULL, 'j'},
+		{"html", required_argument, NULL, 'm'},	 {"json", no_argument, NULL, 'J'},
+		{"watch", no_argument, NULL, 'w'},	 {"quiet", no_argument, NULL, 'q'},
+		{"detach", no_argument, NULL, 'd'},	 {"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},	 {0}};
+	enum log_level level = LOG_LEVEL_INFO;
+	int c;
+
+	*a = (struct pipeline_args){.verb = argv[0], .settings = json_object()};
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
+		switch (c) {
+		case 's':
+			snprintf(a->root, sizeof(a->root), "%s", optarg);
+			break;
+		case 'j':
+			a->job_file = optarg;
+			break;
+		case 'm':
+			a->html = optarg;
+			break;
+		case 'J':
+			a->json = true;
+			break;
+		case 'w':
+			a->watch = true;
+			break;
+		case 'q':
+			a->quiet = true;
+			level = LOG_LEVEL_WARN;
+			break;
+		case 'd':
+			a->detach = true;
+			break;
+		case 'v':
+			level = LOG_LEVEL_DEBUG;
+			break;
+		case 'h':
+			return usage(stdout, a->verb);
+		default:
+			return usage(stderr, a->verb);
+		}
+	}
+	log_setup(level, NULL, NULL);
+	if (!*a->root && default_root(a->root, sizeof(a->root)) < 0)
+		return pipeline_report(a->verb, -ENOENT);
+	return take_words(a, argc, argv);
+}
+
+void pipeline_args_fini(struct pipeline_args *a)
+{
+	json_decref(a->settings);
+	a->settings = NULL;
+}
+
+int pipeline_report(const char *verb, int rc)
+{
+	const char *code = err_code(), *advice = cmd_advice(code);
+
+	if (rc >= 0)
+		return CMD_DONE;
+	fprintf(stderr, "pipeline %s: %s%s%s\n", verb, code, *code ? ": " : "", err_reason());
+	if (!*advice)
+		advice = pipe_advice(code);
+	if (*advice)
+		fprintf(stderr, "%s\n", advice);
+	return rc == -EPERM ? CMD_REFUSED : cmd_status_of(rc);
+}
+
+int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
+{
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	CLEANUP_JSON json_t *given = NULL;
+	CLEANUP_JSON json_t *options = NULL;
+	size_t count = 0;
+	int rc = a->job_file ? json_read_file(a->job_file, &given) : 0;
+
+	if (rc == 0 && !given)
+		given = json_object();
+	if (rc == 0)
+		json_object_update(given, a->settings);
+	if (rc == 0)
+		rc = pipe_options_check(given, (uint64_t)time(NULL), problems, &count, &options);
+	for (size_t i = 0; i < count; i++)
+		fprintf(stderr, "%s: \"%s\" %s\n", problems[i].code, problems[i].key,
+			problems[i].what);
+	if (rc == 0)
+		rc = pipe_create(a->root, options, id);
+	if (count)
+		return CMD_USAGE;
+	return rc < 0 ? pipeline_report(a->verb, rc) : CMD_DONE;
+}

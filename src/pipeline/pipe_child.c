@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A receiver of our own: where a job names none, its disks are files on this host. It is a child
+ * that ends with us (it is told by the kernel, whatever ends us), and is started again with the
+ * same key, token and ports, so that the activation code stays good.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "pipeline/pipe_local.h"
+
+#define START_MS 15000
+#define SAID_MAX 4096
+
+/* A line "KEY: value" of what the receiver said; false when it is not there (yet, whole). */
+static bool said(const char *text, const char *key, char *out, size_t bytes)
+{
+	size_t n = strlen(key);
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		const char *end;
+
+		line += *line == '\n';
+		end = strchr(line, '\n');
+		if (end && strncmp(line, key, n) == 0 && strncmp(line + n, ": ", 2) == 0) {
+			snprintf(out, bytes, "%.*s", (int)(end - line - (ptrdiff_t)n - 2),
+				 line + n + 2);
+			return true;
+		}
+	}
+	return false;
+}
+
+struct child_paths {
+	char *state, *files, *said, *log;
+};
+
+static void child_paths_free(struct child_paths *p)
+{
+	free(p->state);
+	free(p->files);
+	free(p->said);
+	free(p->log);
+}
+
+static int child_paths(struct course *c, struct child_paths *p)
+{
+	int rc = local_files_dir(c, &p->files);
+
+	p->state = pipe_job_path(c->job, "receiver");
+	p->said = pipe_job_path(c->job, "receiver.said");
+	p->log = pipe_job_path(c->job, "receiver.log");
+	if (rc == 0 && (!p->state || !p->said || !p->log))
+		rc = -ENOMEM;
+	return rc < 0 ? rc : io_mkdir(p->files, 0700);
+}
+
+static void child_main(const char *const argv[], int said_fd, int log_fd, pid_t parent)
+	__attribute__((noreturn));
+
+static void child_main(const char *const argv[], int said_fd, int log_fd, pid_t parent)
+{
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Orders from the keyboard are ours; we end the child in order. */
+	setpgid(0, 0);
+	if (getppid() == parent && dup2(said_fd, STDOUT_FILENO) >= 0 &&
+	    dup2(log_fd, STDERR_FILENO) >= 0)
+		execvp(argv[0], (char *const *)argv);
+	dprintf(log_fd, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+static const char *program(const struct course *c)
+{
+	const char *named = pipe_option(c->job->options, "receiver");
+
+	if (*named)
+		return named;
+	return c->outside->receiver_path ? c->outside->receiver_path : "receiver";
+}
+
+static void port_text(const struct course *c, const char *key, char out[8])
+{
+	json_t *fact = course_fact(c, "receiver");
+	uint64_t known = pipe_option_u64(fact, key);
+
+	snprintf(out, 8, "%llu",
+		 (unsigned long long)(known ? known : pipe_option_u64(c->job->options, key)));
+}
+
+static int spawn(struct course *c, const struct child_paths *p)
+{
+	CLEANUP_CLOSE int said_fd = io_open(p->said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	CLEANUP_CLOSE int log_fd = io_open(p->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	const char *listen = pipe_option(c->job->options, "listen");
+	const char *advertise = pipe_option(c->job->options, "advertise");
+	char control[8], data[8];
+	const char *argv[20] = {program(c), "serve",	      "--state", p->state,	"--files",
+				p->files,   "--control-port", control,	 "--data-port", data};
+	size_t n = 10;
+	pid_t self = getpid(), pid;
+
+	if (said_fd < 0 || log_fd < 0)
+		return -EIO;
+	port_text(c, "control_port", control);
+	port_text(c, "data_port", data);
+	if (*listen) {
+		argv[n++] = "--listen";
+		argv[n++] = listen;
+	}
+	if (*advertise) {
+		argv[n++] = "--advertise";
+		argv[n++] = advertise;
+	}
+	pid = fork();
+	if (pid < 0)
+		return fail(errno, "start %s", argv[0]);
+	if (pid == 0)
+		child_main(argv, said_fd, log_fd, self);
+	c->child = pid;
+	return 0;
+}
+
+/* Its last words, for the reason. */
+static int ended(struct course *c, const struct child_paths *p, int status)
+{
+	CLEANUP_FREE char *text = NULL;
+	char line[256] = "";
+	size_t bytes = 0;
+
+	c->child = 0;
+	if (io_read_file(p->log, 1u << 20, &text, &bytes) == 0) {
+		while (bytes && text[bytes - 1] == '\n')
+			text[--bytes] = '\0';
+		snprintf(line, sizeof(line), "%.250s",
+			 strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text);
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return fail_code(ENOENT, "RECEIVER_NOT_FOUND", "%s cannot be started", program(c));
+	return fail_code(EIO, "RECEIVER_ENDED", "our receiver ended: %s", line);
+}
+
+static int take_said(struct course *c, const char *text)
+{
+	char code[WIRE_ACTIVATION_TEXT];
+	int rc;
+
+	if (!said(text, "activation", code, sizeof(code)))
+		return 0;
+	rc = wire_activation_parse(code, &c->activation);
+	c->activation_known = rc == 0;
+	return rc < 0 ? rc : 1;
+}
+
+int course_child_start(struct course *c)
+{
+	CLEANUP(child_paths_free) struct child_paths p = {0};
+	int rc = child_paths(c, &p), status;
+
+	if (rc == 0 && !c->child)
+		rc = spawn(c, &p);
+	for (unsigned waited = 0; rc == 0; waited += 50) {
+		CLEANUP_FREE char *text = NULL;
+
+		rc = io_read_file(p.said, SAID_MAX, &text, NULL);
+		if (rc == 0)
+			rc = take_said(c, text);
+		if (rc == 0 && waitpid(c->child, &status, WNOHANG) == c->child)
+			rc = ended(c, &p, status);
+		if (rc == 0 && waited >= START_MS)
+			rc = fail_code(ETIMEDOUT, "RECEIVER_ENDED", "our receiver does not start");
+		if (rc == 0)
+			rc = course_wait(c, 50);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int course_child_check(struct course *c)
+{
+	CLEANUP(child_paths_free) struct child_paths p = {0};
+	int status;
+
+	if (!c->child || waitpid(c->child, &status, WNOHANG) != c->child)
+		return 0;
+	return child_paths(c, &p) < 0 ? -ENOMEM : ended(c, &p, status);
+}
+
+void course_child_stop(struct course *c)
+{
+	int status;
+
+	if (!c->child)
+		return;
+	kill(c->child, SIGTERM);
+	while (waitpid(c->child, &status, 0) < 0 && errno == EINTR)
+		;
+	c->child = 0;
+}

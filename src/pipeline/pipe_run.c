@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Jobs from the outside: make, find, run, order. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "pipeline/pipe_command.h"
+#include "pipeline/pipe_local.h"
+#include "pipeline/pipe_show.h"
+
+#define ORDER_TAKEN_MS 20000
+
+/* ---- making and finding ---- */
+
+static int is_job(const struct dirent *e)
+{
+	return strncmp(e->d_name, "j-", 2) == 0 && strlen(e->d_name) == PIPE_ID_BYTES - 6;
+}
+
+int pipe_each(const char *root, int (*fn)(void *ctx, const char *id), void *ctx)
+{
+	struct dirent **found = NULL;
+	int n = scandir(root, &found, is_job, alphasort), rc = 0;
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : fail(errno, "%s", root);
+	for (int i = 0; i < n; i++) {
+		if (rc == 0)
+			rc = fn(ctx, found[i]->d_name);
+		free(found[i]);
+	}
+	free(found);
+	return rc;
+}
+
+struct search {
+	const char *root, *name;
+	char *id;
+};
+
+static int match(void *ctx, const char *id)
+{
+	struct search *s = ctx;
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+
+	if (strcmp(id, s->name) == 0) {
+		snprintf(s->id, PIPE_ID_BYTES, "%s", id);
+		return 1;
+	}
+	if (pipe_job_open(s->root, id, PIPE_READ, &j) < 0)
+		return 0;
+	if (strcmp(pipe_option(j.options, "name"), s->name) != 0)
+		return 0;
+	snprintf(s->id, PIPE_ID_BYTES, "%s", id);
+	return 1;
+}
+
+int pipe_find(const char *root, const char *id_or_name, char id[PIPE_ID_BYTES])
+{
+	struct search s = {.root = root, .name = id_or_name, .id = id};
+	int rc = pipe_each(root, match, &s);
+
+	if (rc == 0)
+		return fail_code(ENOENT, "InvalidJobId.NotFound", "there is no job \"%s\" in %s",
+				 id_or_name, root);
+	return rc < 0 ? rc : 0;
+}
+
+/* So many seconds in front make names sort by age. */
+static void new_id(char id[PIPE_ID_BYTES])
+{
+	uint8_t random[4];
+	char hex[9];
+
+	wire_random(random, sizeof(random));
+	hex_encode(random, sizeof(random), hex);
+	snprintf(id, PIPE_ID_BYTES, "j-%08llx%s", (unsigned long long)time(NULL) & 0xffffffff, hex);
+}
+
+int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
+{
+	const char *name = pipe_option(options, "name");
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+	CLEANUP_FREE char *dir = NULL;
+	int rc = io_mkdir(root, 0700);
+
+	if (rc == 0 && *name && pipe_find(root, name, id) == 0)
+		rc = fail_code(EEXIST, "ReplicationJobName.Duplicate",
+			       "job %s has the name \"%s\" already", id, name);
+	if (rc < 0)
+		return rc;
+	new_id(id);
+	if (asprintf(&dir, "%s/%s", root, id) < 0)
+		return fail(ENOMEM, "job");
+	rc = io_mkdir(dir, 0700);
+	if (rc == 0)
+		rc = pipe_job_open(root, id, PIPE_WRITE, &j);
+	if (rc == 0)
+		rc = pipe_job_record(&j, json_pack("{s:s, s:O, s:I}", "kind", "job", "options",
+						   options, "created_s", (json_int_t)time(NULL)));
+	return rc == 0 ? pipe_job_set_state(&j, PIPE_READY, PIPE_NO_PHASE) : rc;
+}
+
+/* ---- running ---- */
+
+static int wait_until(struct course *c, uint64_t at_s, const char *what)
+{
+	int rc = 0;
+
+	while (rc == 0 && (uint64_t)time(NULL) < at_s) {
+		uint64_t left_s = at_s - (uint64_t)time(NULL);
+
+		snprintf(c->progress.step, sizeof(c->progress.step), "%s in %llu:%02llu:%02llu",
+			 what, (unsigned long long)left_s / 3600,
+			 (unsigned long long)left_s / 60 % 60, (unsigned long long)left_s % 60);
+		rc = course_wait(c, 1000);
+	}
+	return rc;
+}
+
+/* A scheduled start, before the job is Running. */
+static int wait_start(struct course *c)
+{
+	uint64_t at_s;
+
+	if (c->job->state != PIPE_READY ||
+	    !pipe_option_time(c->job->options, "scheduled_start", &at_s))
+		return 0;
+	return wait_until(c, at_s, "starts");
+}
+
+/* Between two runs of a job with a frequency: 1 for another run, 0 when this is the end. */
+static int wait_next(struct course *c, uint64_t began_s)
+{
+	uint64_t hours = pipe_option_u64(c->job->options, "frequency_hours");
+	int rc;
+
+	if (c->job->state != PIPE_WAITING || !hours)
+		return 0;
+	rc = wait_until(c, began_s + hours * 3600, "next run");
+	return rc < 0 ? rc : 1;
+}
+
+static int run_all(struct course *c, enum pipe_verb verb)
+{
+	int rc = wait_start(c);
+
+	for (;;) {
+		uint64_t began_s = (uint64_t)time(NULL);
+
+		if (rc == 0 || c->leave == PIPE_LEAVE_CANCEL)
+			rc = course_run(c, verb);
+		if (rc == 0)
+			rc = wait_next(c, began_s);
+		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_STOP) {
+			rc = pipe_job_set_state(c->job, PIPE_STOPPED, PIPE_NO_PHASE);
+			c->leave = PIPE_STAY;
+		}
+		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_CANCEL && c->job->cancelled)
+			continue;
+		if (rc <= 0)
+			return rc;
+		rc = 0;
+	}
+}
+
+static void course_fini(struct course *c)
+{
+	course_unlink(c);
+	course_child_stop(c);
+	course_cloud_close(c);
+	arena_free(c->arena);
+}
+
+/* Nothing of it is left to give back. */
+static int remove_job(struct pipe_job *j)
+{
+	return pipe_remove_tree(j->dir);
+}
+
+static int run_open(const char *root, struct pipe_job *j, enum pipe_verb verb,
+		    const struct pipe_outside *outside)
+{
+	struct course c = {.root = root,
+			   .job = j,
+			   .outside = outside,
+			   .arena = arena_new(),
+			   .poll_ms = outside->poll_ms ? outside->poll_ms : 1000};
+	int rc;
+
+	if (!c.arena)
+		return fail(ENOMEM, "job %s", j->id);
+	rc = run_all(&c, verb);
+	course_fini(&c);
+	if (rc == 0 && j->delete_after)
+		rc = remove_job(j);
+	return rc;
+}
+
+int pipe_run(const char *root, const char *id, enum pipe_verb verb,
+	     const struct pipe_outside *outside)
+{
+	static const struct pipe_outside nothing;
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+	int rc = pipe_job_open(root, id, PIPE_WRITE, &j);
+
+	if (rc == 0)
+		rc = pipe_job_allows(&j, verb);
+	return rc < 0 ? rc : run_open(root, &j, verb, outside ? outside : &nothing);
+}
+
+/* ---- ordering ---- */
+
+/* Nobody runs it: what the order asks for is done here. */
+static int order_here(const char *root, struct pipe_job *j, enum pipe_verb verb,
+		      const json_t *changes, const struct pipe_outside *outside)
+{
+	static const struct pipe_outside nothing;
+	enum pipe_leave leave;
+	int rc = pipe_job_obey(j, verb, changes, &leave);
+
+	if (rc < 0 || leave == PIPE_STAY)
+		return rc;
+	if (leave == PIPE_LEAVE_STOP)
+		return pipe_job_set_state(j, PIPE_STOPPED, PIPE_NO_PHASE);
+	return run_open(root, j, PIPE_START, outside ? outside : &nothing);
+}
+
+static bool orders_left(const char *root, const char *id)
+{
+	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_CLOSEDIR DIR *d = NULL;
+	struct dirent *e;
+
+	if (asprintf(&dir, "%s/%s/orders", root, id) < 0)
+		return false;
+	d = opendir(dir);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] != '.')
+			return true;
+	}
+	return false;
+}
+
+/* It runs elsewhere. When that process ends before it takes the order, the order is ours again. */
+static int order_there(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
+		       const struct pipe_outside *outside)
+{
+	CLEANUP_JSON json_t *order =
+		json_pack("{s:s, s:O*}", "verb", pipe_verb_name(verb), "changes", changes);
+	uint64_t end_ms = clock_ms() + ORDER_TAKEN_MS;
+	int rc = order ? pipe_job_leave_order(root, id, order) : fail(ENOMEM, "order");
+
+	while (rc == 0 && orders_left(root, id)) {
+		CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+		CLEANUP_JSON json_t *taken = NULL;
+
+		if (clock_ms() >= end_ms)
+			return fail_code(ETIMEDOUT, "JOB_RUNNING",
+					 "the process that runs %s has not taken the order yet",
+					 id);
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+		if (pipe_job_open(root, id, PIPE_WRITE, &j) < 0)
+			continue;
+		rc = pipe_job_take_order(&j, &taken);
+		if (rc == 0 && taken)
+			rc = order_here(root, &j, verb, changes, outside);
+	}
+	return rc;
+}
+
+int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
+	       const struct pipe_outside *outside)
+{
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+	int rc = pipe_job_open(root, id, PIPE_WRITE, &j);
+
+	if (rc == 0)
+		return order_here(root, &j, verb, changes, outside);
+	if (rc != -EBUSY)
+		return rc;
+	/* Refused at once where that is plain; the process that runs it looks again. */
+	rc = pipe_job_open(root, id, PIPE_READ, &j);
+	if (rc == 0)
+		rc = pipe_job_check_order(&j, verb, changes);
+	return rc < 0 ? rc : order_there(root, id, verb, changes, outside);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Watching the source through the receiver's control service. */
+#ifndef PIPELINE_PIPE_SYNC_H
+#define PIPELINE_PIPE_SYNC_H
+
+#include "pipeline/pipe_course.h"
+
+/* Find out c->activation: from the job, from our own receiver, or from the instance that was made.
+ */
+int course_activation(struct course *c);
+
+/* Remember what the source said before this run, so that it is not taken for this run's. */
+int sync_before(struct course *c, json_t *fact);
+
+/* One look: 1 when the source has finished this run, 0 when not, -EREMOTEIO with its own code when
+ * it failed. A receiver that does not answer is no error. */
+int sync_once(struct course *c, const json_t *fact);
+
+/* Fetch an artefact of the source into the job's directory; *out NULL when it is not there. */
+int sync_take_artefact(struct course *c, const char *name, json_t **out);
+
+/* The disks of a transfer, from the source's plan and verify.json (may be NULL): index, size_bytes,
+ * and the Merkle root. The caller's. */
+json_t *sync_disks(const json_t *plan, const json_t *verify);
+
+#endif
