@@ -86,12 +86,14 @@ struct cloud_options {
 
 	/* Wait between tries; not 0 ends the call with ECANCELED. NULL: sleep. */
 	int (*pause)(void *ctx, uint64_t ms);
+	void *ctx;
 	/*
 	 * Called at every stage of every exchange, numbered from 1. WHAT is "ecs RunInstances" and
 	 * the like. Not 0 breaks the connection there, as a fault of the network would.
 	 */
-	int (*call_hook)(void *ctx, enum cloud_stage stage, uint64_t call_number, const char *what);
-	void *ctx;
+	int (*call_hook)(void *hook_ctx, enum cloud_stage stage, uint64_t call_number,
+			 const char *what);
+	void *hook_ctx;
 };
 
 /* Makes no call yet; finds the keys when the first call needs them. */

@@ -16,6 +16,7 @@
 #include "cloud/text.h"
 
 #define REPLY_MAX_BYTES (64u << 20)
+#define ERROR_MAX_BYTES (64u << 10)
 #define HEADERS_MAX	128
 #define SILENCE_S	60L
 
@@ -96,7 +97,7 @@ static int hook(struct exchange *x, enum cloud_stage stage)
 {
 	const struct cloud_options *o = x->h->o;
 
-	return o->call_hook ? o->call_hook(o->ctx, stage, x->number, x->r->what) : 0;
+	return o->call_hook ? o->call_hook(o->hook_ctx, stage, x->number, x->r->what) : 0;
 }
 
 static size_t take_header(char *line, size_t size, size_t count, void *ctx)
@@ -136,6 +137,9 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 		x->rc = io_write(x->r->to_fd, data, bytes, x->r->what);
 		return x->rc < 0 ? 0 : bytes;
 	}
+	/* What explains a refusal is taken even where little was asked for. */
+	if (status / 100 != 2)
+		limit = max_of(limit, (size_t)ERROR_MAX_BYTES);
 	if (bytes > limit - b->bytes) {
 		x->rc = fail(EFBIG, "%s: the reply is longer than %zu bytes", x->r->what, limit);
 		return 0;

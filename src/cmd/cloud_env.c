@@ -117,7 +117,7 @@ int cloud_env_read(struct cloud_options *o, struct cloud_kill *kill)
 		rc = read_kill(kill);
 	if (rc == 0 && kill->call_number && !o->call_hook) {
 		o->call_hook = kill_here;
-		o->ctx = kill;
+		o->hook_ctx = kill;
 	}
 	return rc;
 }
