@@ -121,7 +121,7 @@ class Cloud:
         origin, what = request.app["origin"], request.app["what"]
         path, _, query = request.raw_path.partition("?")
         if what == "metadata":
-            return self.metadata(origin, path)
+            return self.metadata(self.store.find("instance", origin.split(":")[1]), request.method, path)
         if path.startswith("/_emulator/"):
             return await control.handle(self, request, path)
         headers = {}
@@ -145,10 +145,27 @@ class Cloud:
             self.errors.append("".join(traceback.format_exception(why)))
             return web.Response(status=500, text="the emulator itself failed; see /_emulator/state")
 
-    def metadata(self, origin, path):
-        instance = self.store.find("instance", origin.split(":")[1])
+    @staticmethod
+    def not_found():
+        return web.Response(status=404, text="404 - Not Found")
+
+    def metadata(self, instance, method, path):
+        if method == "PUT" and path == "/latest/api/token":
+            return web.Response(text="emulated-metadata-token")
         found = ecs_instance.metadata(self, instance, path.removeprefix("/latest/")) if instance else None
-        return web.Response(text=found) if found is not None else web.Response(status=404, text="404 - Not Found")
+        return web.Response(text=found) if found is not None else self.not_found()
+
+    def metadata_of_role(self, method, path):
+        """As in an instance that has the role of the configuration, for clients that run beside the emulator."""
+        role = self.config["metadata_role"]
+        listing = "/latest/meta-data/ram/security-credentials/"
+        if method == "PUT" and path == "/latest/api/token":
+            return web.Response(text="emulated-metadata-token")
+        if role and path == listing:
+            return web.Response(text=role)
+        if role and path == listing + role:
+            return web.json_response(self.new_session(role))
+        return self.not_found()
 
     async def serve(self, sock, origin, what="cloud"):
         app = web.Application(client_max_size=64 << 20)

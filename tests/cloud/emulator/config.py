@@ -40,6 +40,8 @@ DEFAULTS = {
     "whitelists": {"data_disk_image": True, "export_image": True},
     "snapshot_service": True,
     "export_role": "AliyunECSImageExportDefaultRole",
+    # The role that /_emulator/metadata/ gives keys for.
+    "metadata_role": "",
     "roles": ["AliyunECSImageExportDefaultRole"],
     "export_answers_task_id": True,
     "ens_regions": ["cn-beijing", "ap-southeast-1"],

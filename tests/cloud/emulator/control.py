@@ -3,6 +3,7 @@
 
 GET state: everything that exists, counts, cost, errors of the emulator. GET calls: what was asked, with the parameters.
 POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
+metadata/...: what the instance metadata service would say, with the configuration's metadata_role.
 GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
 """
 
@@ -84,6 +85,8 @@ async def handle(cloud, request, path):
             options = await request.json()
             cloud.buckets[words[1]] = Bucket(words[1], cloud.store.folder, cloud.clock, options)
             return web.json_response({})
+        if words[0] == "metadata":
+            return cloud.metadata_of_role(request.method, path.removeprefix("/_emulator/metadata"))
         if words[0] == "disk" and len(words) == 2:
             return await disk(cloud, request, words[1])
     except ApiError as why:

@@ -111,6 +111,7 @@ def check_signature(cloud, req):
         if abs(stamp(date_time) - now) > CLOCK_TOLERANCE_S:
             raise ApiError("RequestTimeTooSkewed")
         check_region(cloud, req, region)
+        req.region = region
         text, right = signing.oss_v4(req, secret, date_time, region, additional)
         if date_time[:8] != date or not signing.same(right, signature):
             mismatch(text)
@@ -334,16 +335,25 @@ def name_of(req, query):
     return {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}.get(req.method, "?")
 
 
+def make_bucket(cloud, req):
+    """In the region of the host name, or, where that is an address, of the signature."""
+    host = re.search(r"\.oss-([a-z0-9-]+)\.", req.headers.get("host", ""))
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", req.bucket):
+        raise ApiError("InvalidBucketName", "The specified bucket is not valid.", status=400)
+    region = host.group(1) if host else req.region
+    if not region:
+        raise ApiError("InvalidArgument", "The region of the new bucket is not known.")
+    cloud.buckets.setdefault(req.bucket, Bucket(req.bucket, cloud.store.folder, cloud.clock, {"region": region}))
+    return web.Response()
+
+
 async def perform(cloud, request, req, query, name, rule):
     if name == "ListBuckets":
         return xml("<ListAllMyBucketsResult><Buckets>" + "".join(
             "<Bucket>" + tags(Name=b.name, Location=f"oss-{b.region}") + "</Bucket>" for b in cloud.buckets.values()) +
             "</Buckets></ListAllMyBucketsResult>")
     if name == "PutBucket":
-        host = re.search(r"\.oss-([a-z0-9-]+)\.", req.headers.get("host", ""))
-        cloud.buckets.setdefault(req.bucket, Bucket(req.bucket, cloud.store.folder, cloud.clock,
-                                                    {"region": host.group(1) if host else "cn-beijing"}))
-        return web.Response()
+        return make_bucket(cloud, req)
     bucket = cloud.buckets.get(req.bucket)
     if bucket is None:
         raise ApiError("NoSuchBucket")

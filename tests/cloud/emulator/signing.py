@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, unquote, unquote_plus
 
 UNRESERVED = "-_.~"
@@ -36,7 +36,7 @@ class Request:
     body: bytes = b""
     bucket: str = ""
     key: str = ""
-    _pairs: list = field(default=None, repr=False)
+    region: str = ""
 
     def pairs(self, plus=False):
         """The query's (name, value); value is None for a name that stands alone."""
