@@ -82,6 +82,8 @@ static const struct advice {
 	{"JOURNAL_FOREIGN", "On the receiver: this state directory belongs to other disks. Start "
 			    "it with an empty one."},
 	{"JSON_INVALID", "Correct the file at the place that is named; it must be JSON."},
+	{"LEAVES_INVALID", "Take verify.leaves of the same run as verify.json, or leave --leaves "
+			   "out: the proof itself does not need it."},
 	{"LISTEN_FAILED", "On the receiver: give an address of this machine with --listen."},
 	{"LVM_INVALID", "Check the volume group on the source (vgck), or leave the disk out with "
 			"\"exclude_disks\"."},
@@ -100,6 +102,9 @@ static const struct advice {
 			 "copies."},
 	{"PORT_IN_USE", "On the receiver: end what uses the port, or give another with "
 			"--control-port and --data-port."},
+	{"PROOF_INVALID",
+	 "Take verify.json as the receiver keeps it, and say which of its disks with "
+	 "--index."},
 	{"RECEIVER_BUSY",
 	 "Another migration runs into this receiver. Wait for it, or start a second receiver."},
 	{"RECEIVER_ENDED", "See receiver.log in the job's directory, then start the job again."},
@@ -120,8 +125,10 @@ static const struct advice {
 			"what arrived is kept."},
 	{"SOURCE_NOT_READONLY", "Stop here: this controller lets a disk be written that must not "
 				"be. Nothing was written yet."},
-	{"SOURCE_READ_ERROR", "Check the disk's cables and controller and start again, or allow "
-			      "what is lost with \"holes\" in the job; all else has arrived."},
+	{"SOURCE_READ_ERROR",
+	 "Check the disk's cables and controller and start again, or allow "
+	 "what is lost with \"holes_max\" or \"holes_outside\" in the job; all "
+	 "else has arrived."},
 	{"STATE_IN_USE",
 	 "On the receiver: another receiver runs with this state directory. End it first."},
 	{"TABLE_INVALID", "Repair the partition table on the source (sgdisk --verify), or leave "
@@ -139,8 +146,11 @@ static const struct advice {
 	 "The receiver could not write. Look at its log and its disk, then start again."},
 	{"TOKEN_REFUSED", "The activation code is used up, expired or of another receiver. Take "
 			  "the one that it prints now."},
-	{"VERIFY_MISMATCH", "The copy differs from the source at the place that is named. Start "
-			    "again; only what differs is sent."},
+	{"VERIFY_MISMATCH",
+	 "The copy differs from the source at the place that is named. Check the "
+	 "disk that holds it and its machine's memory, then copy again; only "
+	 "what differs is sent."},
+	{"VERIFY_TOO_SMALL", "Check that it is the right file or device, and the whole of it."},
 	{"VERIFY_UNSUPPORTED",
 	 "This server keeps no digests; compare with qemu-img compare, or use our receiver."},
 };

@@ -4,5 +4,6 @@
 #define CMD_CMD_RECEIVER_H
 
 int cmd_receiver_serve(int argc, char **argv);
+int cmd_receiver_verify(int argc, char **argv);
 
 #endif

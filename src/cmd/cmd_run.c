@@ -208,6 +208,7 @@ static void run_fini(struct run *r)
 	json_decref(r->inventory);
 	json_decref(r->plan_json);
 	json_decref(r->prepare_json);
+	json_decref(r->holes.list);
 	pthread_mutex_destroy(&r->view_lock);
 	arena_free(r->arena);
 }
@@ -253,8 +254,17 @@ static int finish(struct run *r, int rc)
 	int status = cmd_status_of(rc);
 
 	if (rc == 0) {
-		run_show_step(r,
-			      "all is copied and durable on the receiver; the source is as it was");
+		char lost[32];
+
+		if (holes_bytes(&r->holes))
+			run_show_step(r,
+				      "all is copied but %s in %zu places that cannot be read (see "
+				      "verify.json); the source is as it was",
+				      num_bytes_text(holes_bytes(&r->holes), lost, sizeof(lost)),
+				      json_array_size(r->holes.list));
+		else
+			run_show_step(r, "all is copied and durable on the receiver; the source is "
+					 "as it was");
 		run_show_state(r, CONSOLE_FINISHED, CONSOLE_NO_PHASE);
 	} else if (rc == -ECANCELED) {
 		run_show_step(r, "stopped by order; what arrived is kept");

@@ -28,6 +28,8 @@ struct image {
 	int fd;
 	uint64_t size_bytes;
 	unsigned disk;
+	const char *name;
+	struct disk_layout *layout;
 };
 
 static void close_control(struct wire_control **control)
@@ -41,16 +43,36 @@ static void add(struct image *image, uint64_t offset_bytes, uint64_t length_byte
 		      offset_bytes);
 }
 
+/* So that what cannot be read can be named. part 0: the whole disk. */
+static void add_region(struct image *image, unsigned part, enum disk_content content,
+		       uint64_t offset_bytes, uint64_t length_bytes)
+{
+	struct disk_region *r =
+		arena_push(image->arena, &image->layout->list, &image->layout->count);
+
+	*r = (struct disk_region){
+		.name = part ? arena_printf(image->arena, "%s, partition %u", image->name, part)
+			     : image->name,
+		.path = image->path,
+		.path_offset_bytes = offset_bytes,
+		.length_bytes = length_bytes,
+		.content = content};
+	*arena_push(image->arena, &r->pieces, &r->piece_count) =
+		(struct disk_region_piece){image->disk, offset_bytes, 0, length_bytes};
+}
+
 /* The used parts of what stands at [offset, offset + length). */
-static int add_content(struct image *image, uint64_t offset_bytes, uint64_t length_bytes)
+static int add_content(struct image *image, unsigned part, uint64_t offset_bytes,
+		       uint64_t length_bytes)
 {
 	struct disk_fs fs = {0};
 	struct disk_extents used = {0};
 	int rc = disk_probe(image->arena, image->fd, image->path, offset_bytes, length_bytes, &fs);
 
-	if (rc == 0)
-		rc = disk_used_at(image->arena, image->path, offset_bytes, length_bytes, fs.content,
-				  &used);
+	if (rc < 0)
+		return rc;
+	add_region(image, part, fs.content, offset_bytes, length_bytes);
+	rc = disk_used_at(image->arena, image->path, offset_bytes, length_bytes, fs.content, &used);
 	if (rc == -EUCLEAN) {
 		log_warn("%s; all of it is copied", err_reason());
 		add(image, offset_bytes, length_bytes);
@@ -84,7 +106,7 @@ static int add_partitions(struct image *image, const struct disk_table *table)
 
 		if (p->extended)
 			continue;
-		rc = add_content(image, p->offset_bytes, p->length_bytes);
+		rc = add_content(image, p->number, p->offset_bytes, p->length_bytes);
 		if (rc < 0)
 			return fail_in(rc, "%s, partition %u", image->path, p->number);
 	}
@@ -105,6 +127,7 @@ static int add_image(struct image *image, bool whole)
 	if (rc < 0)
 		return rc;
 	name = name ? name + 1 : image->path;
+	image->name = name;
 	map_add_source(image->map, image->path, name, image->size_bytes);
 	image->disk = map_add_disk(image->map, name, round_up(image->size_bytes, SECTOR_BYTES));
 	if (whole) {
@@ -116,7 +139,7 @@ static int add_image(struct image *image, bool whole)
 	if (rc < 0)
 		return rc;
 	return table.kind == DISK_TABLE_NONE || table.count == 0
-		       ? add_content(image, 0, image->size_bytes)
+		       ? add_content(image, 0, 0, image->size_bytes)
 		       : add_partitions(image, &table);
 }
 
@@ -149,6 +172,7 @@ int cmd_send(int argc, char **argv)
 	CLEANUP_ARENA struct arena *a = arena_new();
 	struct map *map = map_new(a, "send");
 	struct copy_args args;
+	struct disk_layout layout = {0};
 	int first, rc = copy_args_parse(argc, argv, &args, &first);
 
 	if (rc == -1) {
@@ -162,7 +186,7 @@ int cmd_send(int argc, char **argv)
 		return CMD_USAGE;
 	}
 	for (int i = first; i < argc && rc == 0; i++) {
-		struct image image = {.arena = a, .map = map, .path = argv[i]};
+		struct image image = {.arena = a, .map = map, .path = argv[i], .layout = &layout};
 
 		rc = add_image(&image, args.whole);
 	}
@@ -172,5 +196,6 @@ int cmd_send(int argc, char **argv)
 		rc = announce(&args, map);
 	if (rc < 0)
 		return cmd_report("send", rc);
+	args.layout = &layout;
 	return copy_args_run("send", &args, map);
 }

@@ -11,10 +11,13 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "cmd/cmd.h"
+#include "cmd/holes.h"
+#include "verify/verify.h"
 
 enum {
 	OPT_ACTIVATION = 256,
@@ -31,6 +34,8 @@ enum {
 	OPT_PATIENCE,
 	OPT_RUN_ID,
 	OPT_WHOLE,
+	OPT_PROOF,
+	OPT_HOLES,
 	OPT_NO_EXTENSION,
 	OPT_JSON,
 	OPT_QUIET,
@@ -52,6 +57,8 @@ static const struct option long_options[] = {
 	{"patience-s", required_argument, NULL, OPT_PATIENCE},
 	{"run-id", required_argument, NULL, OPT_RUN_ID},
 	{"whole", no_argument, NULL, OPT_WHOLE},
+	{"proof", required_argument, NULL, OPT_PROOF},
+	{"holes-max", required_argument, NULL, OPT_HOLES},
 	{"no-extension", no_argument, NULL, OPT_NO_EXTENSION},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"quiet", no_argument, NULL, OPT_QUIET},
@@ -73,6 +80,9 @@ void copy_args_help(const char *synopsis)
 	       "  --patience-s N       go on trying to reach a lost receiver so long, default 0\n"
 	       "  --run-id HEX         64 digits; what is durable under it is skipped unread\n"
 	       "  --whole              (send) take no file system apart\n"
+	       "  --proof DIR          verify at the end; verify.json and verify.leaves go there\n"
+	       "  --holes-max N        so many places may be unreadable and become zeros, default "
+	       "0\n"
 	       "  --no-extension       behave as with a foreign server\n"
 	       "  --json               print the result as JSON\n"
 	       "  --quiet              no progress lines\n",
@@ -150,6 +160,11 @@ static int take_option(struct copy_args *args, int option)
 	case OPT_WHOLE:
 		args->whole = true;
 		return 0;
+	case OPT_PROOF:
+		args->proof = optarg;
+		return 0;
+	case OPT_HOLES:
+		return number("holes-max", 0, 1000000, &args->holes_max);
 	case OPT_NO_EXTENSION:
 		o->no_extension = true;
 		return 0;
@@ -294,10 +309,53 @@ static void print_result(const struct copy_result *result, const struct map *map
 	fflush(stdout);
 }
 
+static int write_proof(const struct copy_args *args, const struct holes *holes,
+		       const struct verify_result *result)
+{
+	CLEANUP_JSON json_t *json = verify_json(result, args->options.map);
+	CLEANUP_FREE uint8_t *leaves = NULL;
+	size_t bytes;
+	char path[4096];
+	int rc;
+
+	if (!json)
+		return fail(ENOMEM, "verify.json");
+	holes_into_proof(holes, json);
+	rc = verify_leaves_make(result, args->options.map, &leaves, &bytes);
+	snprintf(path, sizeof(path), "%s/verify.leaves", args->proof);
+	if (rc == 0)
+		rc = io_replace_file(path, leaves, bytes, 0644);
+	snprintf(path, sizeof(path), "%s/verify.json", args->proof);
+	return rc < 0 ? rc : json_write_file(path, json);
+}
+
+static int prove(const struct copy_args *args, const struct holes *holes,
+		 const struct copy_result *copied)
+{
+	struct verify_options v = {
+		.copy = &args->options, .copied = copied, .layout = args->layout};
+	struct verify_result result;
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
+	int rc = verify_run(&v, &result);
+
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	if (rc == 0 || rc == -EBADMSG) {
+		int written = write_proof(args, holes, &result);
+
+		rc = rc < 0 ? rc : written;
+	}
+	verify_result_fini(&result);
+	if (rc == -EBADMSG)
+		err_adopt(code, reason);
+	return rc;
+}
+
 int copy_args_run(const char *subcommand, struct copy_args *args, const struct map *map)
 {
 	struct copy_options *o = &args->options;
 	struct copy_result result;
+	struct holes holes = {.map = map, .layout = args->layout, .max = args->holes_max};
 	char host[WIRE_HOST_MAX + 1];
 	int rc = 0;
 
@@ -313,6 +371,11 @@ int copy_args_run(const char *subcommand, struct copy_args *args, const struct m
 		rc = make_run_id(args, map);
 	if (rc < 0)
 		return cmd_report(subcommand, rc);
+	holes.arena = arena_new();
+	holes.list = json_array();
+	pthread_mutex_init(&holes.lock, NULL);
+	o->judge = holes_judge;
+	o->judge_ctx = &holes;
 	o->map = map;
 	o->targets = args->targets;
 	o->control = &args->control;
@@ -320,6 +383,10 @@ int copy_args_run(const char *subcommand, struct copy_args *args, const struct m
 	rc = copy_run(o, &result);
 	if (args->json)
 		print_result(&result, map);
+	if (rc == 0 && args->proof)
+		rc = prove(args, &holes, &result);
 	copy_result_fini(&result);
+	json_decref(holes.list);
+	arena_free(holes.arena);
 	return cmd_report(subcommand, rc);
 }

@@ -7,6 +7,7 @@
 #include <getopt.h>
 
 #include "copy/copy.h"
+#include "disk/disk.h"
 
 struct copy_args {
 	struct copy_options options;
@@ -19,8 +20,11 @@ struct copy_args {
 	const char *export; /* the foreign server's name for the disk, "" by default */
 	const char *map;
 	bool have_run_id;
-	bool whole; /* send: take no file system apart */
-	bool json;  /* print the result as JSON on standard output */
+	bool whole;	    /* send: take no file system apart */
+	const char *proof;  /* verify afterwards; verify.json and verify.leaves go to this folder */
+	uint64_t holes_max; /* so many places may be unreadable */
+	const struct disk_layout *layout; /* to name what cannot be read; NULL: not named */
+	bool json;			  /* print the result as JSON on standard output */
 	bool quiet;
 };
 

@@ -8,6 +8,8 @@ int main(int argc, char **argv)
 {
 	static const struct subcommand subcommands[] = {
 		{"serve", cmd_receiver_serve, "take a machine's disks; prints the activation code"},
+		{"verify", cmd_receiver_verify,
+		 "prove a disk or image by a migration's verify.json"},
 	};
 
 	return cmd_dispatch("receiver", subcommands, ARRAY_SIZE(subcommands), argc, argv);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "cmd/cmdline.h"
+#include "cmd/holes.h"
 #include "console/console.h"
 #include "copy/copy.h"
 #include "plan/plan.h"
@@ -31,7 +32,10 @@ struct run {
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
 
 	struct copy_target targets[MAP_DISKS_MAX];
+	struct copy_options copy_options;
 	struct copy_result copied;
+	struct disk_layout layout;
+	struct holes holes;
 
 	struct console *console;
 	pthread_mutex_t view_lock; /* guards view: the main thread writes, the link reads */
@@ -62,7 +66,9 @@ void run_link_stop(struct run *r);
 /* Write an artefact into the directory and put a copy to the receiver. */
 int run_keep(struct run *r, const char *name, const json_t *artefact);
 
-/* ---- the phases (run_phases.c), each 0 or -errno with a reason ---- */
+int run_keep_bytes(struct run *r, const char *name, const void *data, size_t bytes);
+
+/* ---- the phases (run_phases.c, run_verify.c), each 0 or -errno with a reason ---- */
 
 int run_inventory(struct run *r);
 int run_plan(struct run *r);

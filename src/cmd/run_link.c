@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cmd/run.h"
@@ -124,20 +125,24 @@ void run_link_stop(struct run *r)
 	r->link_running = false;
 }
 
-int run_keep(struct run *r, const char *name, const json_t *artefact)
+int run_keep_bytes(struct run *r, const char *name, const void *data, size_t bytes)
 {
-	CLEANUP_FREE char *text = json_text(artefact);
 	char path[256], url[128];
 	int rc;
 
-	if (!text)
-		return fail(ENOMEM, "keep %s", name);
 	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
 	snprintf(url, sizeof(url), "/v1/artefact/%s", name);
-	rc = json_write_file(path, artefact);
+	rc = io_replace_file(path, data, bytes, 0644);
 	if (rc < 0)
 		return rc;
-	rc = wire_control_put(r->control_link, url, text, strlen(text), "application/json", NULL,
+	rc = wire_control_put(r->control_link, url, data, bytes, "application/octet-stream", NULL,
 			      NULL);
 	return rc < 0 ? fail_in(rc, "hand %s to the receiver", name) : 0;
+}
+
+int run_keep(struct run *r, const char *name, const json_t *artefact)
+{
+	CLEANUP_FREE char *text = json_text(artefact);
+
+	return text ? run_keep_bytes(r, name, text, strlen(text)) : fail(ENOMEM, "keep %s", name);
 }

@@ -13,9 +13,6 @@
 #include "cmd/run.h"
 #include "inventory/inventory.h"
 #include "prepare/prepare.h"
-#include "verify/verify.h"
-
-#define COPY_PATIENCE_MS (15 * 60 * 1000u)
 
 static const char *path_in(struct run *r, const char *name)
 {
@@ -171,83 +168,6 @@ int run_prepare(struct run *r)
 	if (rc == 0)
 		rc = map_write(r->map, path_in(r, "copy.map"));
 	return rc == 0 ? run_keep(r, "prepare.json", r->prepare_json) : rc;
-}
-
-/* Same plan and same views: what the receiver holds of this run is what would be read again. */
-static int make_run_id(struct run *r)
-{
-	const char *view_id;
-	char text[160];
-	int rc = json_get_string(r->prepare_json, "view_id", &view_id);
-
-	if (rc < 0)
-		return fail_in(rc, "prepare.json");
-	snprintf(text, sizeof(text), "%s %s", r->plan->digest, view_id);
-	wire_sha256(text, strlen(text), r->run_id);
-	return 0;
-}
-
-static void show_copy(void *ctx, const struct copy_status *status)
-{
-	run_show_copy(ctx, status);
-}
-
-static void fill_targets(struct run *r)
-{
-	for (size_t i = 0; i < r->map->disk_count; i++) {
-		char *name = arena_alloc(r->arena, WIRE_EXPORT_MAX);
-
-		wire_export_name(r->activation.token, r->map->disks[i].index, name);
-		r->targets[i] = (struct copy_target){.host = r->activation.host,
-						     .port = r->activation.data_port,
-						     .export_name = name,
-						     .pin = r->activation.pin};
-	}
-}
-
-int run_copy(struct run *r)
-{
-	struct copy_options options = {.map = r->map,
-				       .targets = r->targets,
-				       .compression = r->plan->copy.compression,
-				       .adaptive = r->plan->copy.adaptive,
-				       .connections = r->plan->copy.connections,
-				       .patience_ms = COPY_PATIENCE_MS,
-				       .control = &r->orders,
-				       .status = show_copy,
-				       .status_ctx = r};
-	int rc = make_run_id(r);
-
-	if (rc < 0)
-		return rc;
-	memcpy(options.run_id, r->run_id, sizeof(options.run_id));
-	atomic_store(&r->orders.rate_mbit, r->plan->copy.rate_mbit);
-	fill_targets(r);
-	run_show_step(r, "copying");
-	rc = copy_run(&options, &r->copied);
-	/* Views that ran out of memory show garbage: that is the reason behind whatever else
-	 * failed. */
-	return prepare_check() == -ENOSPC ? -ENOSPC : rc;
-}
-
-int run_verify(struct run *r)
-{
-	struct verify_options options = {
-		.map = r->map, .targets = r->targets, .copied = &r->copied};
-	struct verify_result result;
-	CLEANUP_JSON json_t *json = NULL;
-	int rc;
-
-	run_show_step(r, "comparing digests with the receiver");
-	memcpy(options.run_id, r->run_id, sizeof(options.run_id));
-	rc = verify_run(&options, &result);
-	if (rc < 0)
-		return rc;
-	json = verify_json(&result, r->map);
-	if (!json)
-		return fail(ENOMEM, "verify.json");
-	json_object_set_new(json, "plan_digest", json_str(r->plan->digest));
-	return run_keep(r, "verify.json", json);
 }
 
 int run_clean(struct run *r)

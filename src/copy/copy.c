@@ -167,7 +167,7 @@ static int run_disks(struct engine *e)
 	return rc;
 }
 
-/* The state's flags become the result's "holds data". */
+/* The state's flags become the result's. */
 static void finish_result(struct copy_result *result)
 {
 	for (size_t i = 0; i < result->disk_count; i++) {
@@ -175,7 +175,8 @@ static void finish_result(struct copy_result *result)
 
 		for (uint64_t k = 0; d->data && k < d->chunks; k++)
 			if (d->data[k])
-				d->data[k] = (d->data[k] & CHUNK_DATA) != 0;
+				d->data[k] = (d->data[k] & CHUNK_DATA ? COPY_CHUNK_DATA : 0) |
+					     (d->data[k] & CHUNK_OURS ? COPY_CHUNK_OURS : 0);
 	}
 }
 

@@ -121,6 +121,12 @@ struct copy_options {
 	uint64_t rescue_ms;	/* waiting for one disk's bad places to get better; 0: 5 min */
 };
 
+/* What is known of a chunk at the end. */
+enum copy_chunk {
+	COPY_CHUNK_DATA = 1, /* holds a byte that is not zero */
+	COPY_CHUNK_OURS = 2, /* read by this call; else by an earlier one, as the receiver says */
+};
+
 struct copy_disk_result {
 	uint64_t chunks;	   /* of the target */
 	uint64_t read_bytes;	   /* from sources */

@@ -15,6 +15,7 @@
 #define CONNECTIONS_MAX	    16
 #define CONNECTIONS_DEFAULT 4
 #define RATE_MAX_MBIT	    1000000
+#define HOLES_MAX	    1000000
 
 static int invalid(const char *key, const char *want)
 {
@@ -47,6 +48,24 @@ static int take_texts(const json_t *v, const char *key, const json_t **out)
 	json_array_foreach (v, i, item) {
 		if (!json_is_string(item))
 			return invalid(key, "a list of texts");
+	}
+	*out = v;
+	return 0;
+}
+
+static int take_paths(const json_t *v, const char *key, const json_t **out)
+{
+	size_t i;
+	json_t *item;
+
+	if (!json_is_array(v))
+		return invalid(key, "a list of absolute paths");
+	json_array_foreach (v, i, item) {
+		const char *text = json_string_value(item);
+
+		/* "sdb1:/x" is in what is mounted nowhere. */
+		if (!text || !strchr(text, '/') || (*text != '/' && !strstr(text, ":/")))
+			return invalid(key, "a list of absolute paths");
 	}
 	*out = v;
 	return 0;
@@ -88,6 +107,11 @@ static int take(const char *key, const json_t *v, struct plan_job *job)
 		return take_texts(v, key, &job->allow);
 	if (!strcmp(key, "exclude_disks"))
 		return take_texts(v, key, &job->exclude_disks);
+	if (!strcmp(key, "holes_outside"))
+		return take_paths(v, key, &job->holes_outside);
+	if (!strcmp(key, "holes_max"))
+		return take_number(v, key, 0, HOLES_MAX, "a number from 0 to 1000000",
+				   &job->copy.holes_max);
 	if (!strcmp(key, "rate_mbit"))
 		return take_number(v, key, 0, RATE_MAX_MBIT, "a number from 0 to 1000000",
 				   &job->copy.rate_mbit);
@@ -138,6 +162,9 @@ int plan_job_read(const json_t *job, struct plan_job *out)
 		if (rc < 0)
 			return rc;
 	}
+	/* Paths alone allow as many holes as there are outside of them. */
+	if (out->holes_outside && !json_object_get(job, "holes_max"))
+		out->copy.holes_max = HOLES_MAX;
 	json_array_foreach (out->allow, i, v) {
 		if (!is_allowable(json_string_value(v)))
 			return fail_code(

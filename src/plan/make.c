@@ -165,11 +165,17 @@ static json_t *allowed_json(const struct planner *p)
 	return list;
 }
 
-static json_t *copy_json(const struct plan_copy *c)
+static json_t *copy_json(const struct plan_copy *c, const json_t *holes_outside)
 {
-	return json_pack("{s:i, s:b, s:o, s:s, s:i}", "compression", (int)c->compression,
-			 "adaptive", c->adaptive, "rate_mbit", json_u64(c->rate_mbit), "digest",
-			 c->digest, "connections", (int)c->connections);
+	json_t *json = json_pack("{s:i, s:b, s:o, s:s, s:i}", "compression", (int)c->compression,
+				 "adaptive", c->adaptive, "rate_mbit", json_u64(c->rate_mbit),
+				 "digest", c->digest, "connections", (int)c->connections);
+
+	if (c->holes_max)
+		json_object_set_new(json, "holes_max", json_u64(c->holes_max));
+	if (holes_outside)
+		json_object_set_new(json, "holes_outside", json_deep_copy(holes_outside));
+	return json;
 }
 
 static json_t *system_json(const struct source *s)
@@ -205,10 +211,10 @@ static json_t *plan_json(struct planner *p)
 			 p->source.firmware, "system", system_json(&p->source), "disks",
 			 plan_disks_json(p), "volumes", plan_volumes_json(p), "mounts",
 			 plan_mounts_json(p), "suspended_files", suspended_json(&p->source), "copy",
-			 copy_json(&p->job.copy), "allow", allowed_json(p), "exit",
-			 json_str(p->job.exit), "warnings", json_incref(p->warnings), "estimate",
-			 "used_bytes", json_u64(used), "compressed_bytes", json_u64(packed),
-			 "error_bytes", json_u64(error));
+			 copy_json(&p->job.copy, p->job.holes_outside), "allow", allowed_json(p),
+			 "exit", json_str(p->job.exit), "warnings", json_incref(p->warnings),
+			 "estimate", "used_bytes", json_u64(used), "compressed_bytes",
+			 json_u64(packed), "error_bytes", json_u64(error));
 }
 
 static void decide(struct planner *p)

@@ -84,6 +84,8 @@ struct plan_copy {
 	uint64_t rate_mbit; /* 0 = no limit */
 	const char *digest; /* "xxh3-128" */
 	unsigned connections;
+	uint64_t holes_max;	    /* so many places of the source may be unreadable */
+	const char **holes_outside; /* only in files outside of these paths; NULL-ended, or NULL */
 };
 
 struct plan {
@@ -152,6 +154,8 @@ struct plan_job {
 	struct plan_copy copy;
 	const json_t *allow;	     /* list of codes, or NULL */
 	const json_t *exclude_disks; /* list of kernel names, or NULL */
+	const json_t
+		*holes_outside; /* list of paths, or NULL; copy.holes_outside is not set here */
 };
 
 /* job may be NULL: the defaults. -EINVAL with code JOB_INVALID and the key named. */

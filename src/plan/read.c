@@ -221,6 +221,22 @@ static int read_mount(struct arena *a, const json_t *j, struct plan_mount *m)
 	return rc < 0 ? rc : get_text(a, j, "options", &m->options);
 }
 
+static int read_paths(struct arena *a, const json_t *list, const char ***out)
+{
+	json_t *path;
+	size_t i;
+
+	if (!list)
+		return 0;
+	*out = arena_alloc(a, (json_array_size(list) + 1) * sizeof(**out));
+	json_array_foreach (list, i, path) {
+		if (!json_is_string(path))
+			return bad("holes_outside");
+		(*out)[i] = arena_strdup(a, json_string_value(path));
+	}
+	return json_is_array(list) ? 0 : bad("holes_outside");
+}
+
 static int read_copy(struct arena *a, const json_t *j, struct plan_copy *c)
 {
 	int rc = get_small(j, "compression", 10, &c->compression);
@@ -231,6 +247,10 @@ static int read_copy(struct arena *a, const json_t *j, struct plan_copy *c)
 		rc = json_get_u64(j, "rate_mbit", &c->rate_mbit);
 	if (rc == 0)
 		rc = get_text(a, j, "digest", &c->digest);
+	if (rc == 0)
+		rc = json_get_u64_or(j, "holes_max", 0, &c->holes_max);
+	if (rc == 0)
+		rc = read_paths(a, json_object_get(j, "holes_outside"), &c->holes_outside);
 	return rc < 0 ? rc : get_small(j, "connections", 64, &c->connections);
 }
 

@@ -55,6 +55,16 @@ static const char *volume_view_name(struct arena *a, const char *vg, const char 
 	return arena_strdup(a, name);
 }
 
+const char *prepare_view_path(struct arena *a, const char *part)
+{
+	return view_disk_path(a, part);
+}
+
+const char *prepare_volume_view_path(struct arena *a, const char *vg, const char *lv)
+{
+	return arena_printf(a, "/dev/mapper/%s", volume_view_name(a, vg, lv));
+}
+
 static int check_source(const struct plan_disk *d, const char *path)
 {
 	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY, 0);

@@ -67,6 +67,10 @@ int prepare_make(const struct plan *plan, const struct prepare_options *options,
  */
 int prepare_teardown(const char *guest_dir);
 
+/* Where the view of a partition (or a disk) of the plan stands, and that of a volume. */
+const char *prepare_view_path(struct arena *a, const char *part);
+const char *prepare_volume_view_path(struct arena *a, const char *vg, const char *lv);
+
 /*
  * Whether the views still hold: -ENOSPC with code COW_FULL when their memory ran out, which makes
  * what they show invalid. Any thread; the copy asks at its end and when a read fails.

@@ -17,6 +17,7 @@
 #include "receiver/server.h"
 
 #define ARTEFACT_MAX_BYTES (16u << 20)
+#define LEAVES_MAX_BYTES   (40u << 20) /* 16 bytes of each MiB of data: more than 2 TiB */
 #define STATE_MAX_BYTES	   (256u << 10)
 #define LOG_MAX_BYTES	   (8u << 20)
 #define ARTEFACT_PREFIX	   "/v1/artefact/"
@@ -26,8 +27,8 @@
 #endif
 
 static const char *const artefacts[] = {
-	"inventory.json", "job.json",	 "plan.json",	  "prepare.json",
-	"map.txt",	  "verify.json", "handover.json", "copy-state.json",
+	"inventory.json", "job.json",	   "plan.json",	      "prepare.json",  "map.txt",
+	"verify.json",	  "handover.json", "copy-state.json", "verify.leaves",
 };
 
 static const char *artefact_name(const char *path)
@@ -44,7 +45,8 @@ static const char *artefact_name(const char *path)
 size_t control_body_max(const char *method, const char *path)
 {
 	if (strcmp(method, "PUT") == 0 && artefact_name(path))
-		return ARTEFACT_MAX_BYTES;
+		return strcmp(artefact_name(path), "verify.leaves") == 0 ? LEAVES_MAX_BYTES
+									 : ARTEFACT_MAX_BYTES;
 	if (strcmp(method, "PUT") == 0 && strcmp(path, "/v1/log") == 0)
 		return LOG_MAX_BYTES;
 	if (strcmp(method, "POST") == 0)
@@ -164,8 +166,10 @@ static void get_artefact(struct control *c, const char *name, struct control_rep
 		return;
 	}
 	out->status = 200;
-	out->content_type = strstr(name, ".json") ? "application/json" : "text/plain";
-	if (io_read_file(path, ARTEFACT_MAX_BYTES, &out->body, &out->bytes) < 0)
+	out->content_type = strstr(name, ".json")  ? "application/json"
+			    : strstr(name, ".txt") ? "text/plain"
+						   : "application/octet-stream";
+	if (io_read_file(path, LEAVES_MAX_BYTES, &out->body, &out->bytes) < 0)
 		reply_failure(out, -EIO);
 }
 

@@ -1,70 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Ask the receiver for its digests and compare; see verify.h. */
+/* Have the receiver read its disks back, compare, and mend what differs; see verify.h. */
 #include "verify/verify.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
-#include "base/json.h"
+#include "base/log.h"
 #include "base/num.h"
+#include "verify/private.h"
 
-#define TIMEOUT_MS 60000
+#define TIMEOUT_MS   (10 * 60 * 1000)
+#define PROGRESS_MS  300
+#define ROUNDS_MAX   3
+#define UNKNOW_BYTES 512
 
 struct check {
+	const struct verify_options *options;
+	struct arena *arena;
+	unsigned index;
 	struct verify_disk *disk;
 	const struct copy_disk_result *own; /* NULL: none */
-	uint64_t size_bytes;
-	struct merkle tree;
-	uint8_t zero[WIRE_DIGEST_MAX];	    /* digest of a whole chunk of zeros */
-	uint8_t last_zero[WIRE_DIGEST_MAX]; /* of the last, which may be short */
+	uint64_t next;			    /* chunk that has to come */
+	bool again;			    /* faults are in the list already */
+	uint64_t told_ms;
 };
+
+const char *verify_fault_name(enum verify_fault fault)
+{
+	static const char *const names[] = {
+		[VERIFY_DIFFERS] = "differs",
+		[VERIFY_UNREADABLE] = "unreadable",
+		[VERIFY_WRONG] = "wrong",
+		[VERIFY_LACKING] = "lacking",
+	};
+
+	return names[fault];
+}
 
 static void close_nbd(struct wire_nbd **n)
 {
 	wire_nbd_close(*n);
 }
 
-static void note_bad(struct check *c, uint64_t chunk, uint64_t *counter)
-{
-	if (c->disk->lacking_chunks + c->disk->wrong_chunks == 0)
-		c->disk->first_bad_byte = chunk * WIRE_CHUNK_BYTES;
-	++*counter;
-}
-
-static void check_chunk(struct check *c, uint64_t chunk, bool sound, const uint8_t *digest)
-{
-	const uint8_t *zero = chunk + 1 == c->disk->chunks ? c->last_zero : c->zero;
-	bool data = digest != NULL;
-
-	c->disk->data_chunks += data;
-	if (!sound)
-		note_bad(c, chunk, &c->disk->lacking_chunks);
-	else if (c->own && (!!c->own->data[chunk] != data ||
-			    (data && memcmp(c->own->digests + chunk * WIRE_DIGEST_BYTES, digest,
-					    WIRE_DIGEST_BYTES) != 0)))
-		note_bad(c, chunk, &c->disk->wrong_chunks);
-	merkle_add(&c->tree, data ? digest : zero);
-}
-
-static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_state state,
-		    bool this_run, bool durable, const uint8_t *digests)
-{
-	struct check *c = ctx;
-
-	if (first != c->tree.leaves || !range_ok(first, count, c->disk->chunks))
-		return fail(EPROTO, "the receiver reports chunks that were not asked for");
-	for (uint32_t i = 0; i < count; i++)
-		check_chunk(c, first + i, this_run && durable && state != WIRE_UNKNOWN,
-			    state == WIRE_DATA ? digests + (uint64_t)i * WIRE_DIGEST_BYTES : NULL);
-	return 0;
-}
-
 static int open_disk(const struct verify_options *o, unsigned disk, struct wire_nbd **out)
 {
-	const struct copy_target *t = &o->targets[disk];
+	const struct copy_target *t = &o->copy->targets[disk];
 	struct wire_nbd_options nbd = {.host = t->host,
 				       .port = t->port,
 				       .unix_path = t->unix_path,
@@ -73,80 +58,281 @@ static int open_disk(const struct verify_options *o, unsigned disk, struct wire_
 				       .plain_ok = t->plain_ok,
 				       .window = 1,
 				       .timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS};
+	int rc;
 
-	memcpy(nbd.run_id, o->run_id, sizeof(nbd.run_id));
-	return wire_nbd_open(&nbd, out);
+	memcpy(nbd.run_id, o->copy->run_id, sizeof(nbd.run_id));
+	rc = wire_nbd_open(&nbd, out);
+	if (rc == 0 && !wire_nbd_info(*out)->chunks_ok)
+		return fail_code(ENOTSUP, "VERIFY_UNSUPPORTED",
+				 "the server of disk %s keeps no digests",
+				 o->copy->map->disks[disk].name);
+	return rc;
 }
 
-static int verify_one(const struct verify_options *o, unsigned i, struct verify_disk *disk)
+/* ---- reading back ---- */
+
+/* What is wrong with a chunk, or -1. */
+static int fault_of(const struct check *c, uint64_t chunk, enum wire_chunk_state state, bool known,
+		    bool differs, const uint8_t *digest)
+{
+	const struct copy_disk_result *own = c->own;
+	bool data = state == WIRE_DATA;
+
+	if (state == WIRE_UNKNOWN)
+		return VERIFY_UNREADABLE;
+	if (differs)
+		return VERIFY_DIFFERS;
+	if (!known)
+		return VERIFY_LACKING;
+	if (!own || !(own->data[chunk] & COPY_CHUNK_OURS))
+		return -1;
+	if (!!(own->data[chunk] & COPY_CHUNK_DATA) != data ||
+	    (data && memcmp(own->digests + chunk * WIRE_DIGEST_BYTES, digest, WIRE_DIGEST_BYTES)))
+		return VERIFY_WRONG;
+	return -1;
+}
+
+static struct verify_bad *find_bad(struct verify_disk *d, uint64_t chunk)
+{
+	for (size_t i = 0; i < d->bad_count; i++)
+		if (d->bad[i].chunk == chunk)
+			return &d->bad[i];
+	return NULL;
+}
+
+static void take_chunk(struct check *c, uint64_t chunk, enum wire_chunk_state state, bool known,
+		       bool differs, const uint8_t *digest)
+{
+	struct verify_disk *d = c->disk;
+	int fault = fault_of(c, chunk, state, known, differs, digest);
+	struct verify_bad *bad;
+
+	d->states[chunk] = (uint8_t)state;
+	if (digest)
+		memcpy(d->digests + chunk * WIRE_DIGEST_BYTES, digest, WIRE_DIGEST_BYTES);
+	if (c->again) {
+		bad = find_bad(d, chunk);
+		if (bad)
+			bad->mended = fault < 0;
+		return;
+	}
+	if (c->own && c->own->data[chunk] & COPY_CHUNK_OURS)
+		d->compared_chunks++;
+	if (fault < 0)
+		return;
+	bad = arena_push(c->arena, &d->bad, &d->bad_count);
+	*bad = (struct verify_bad){.chunk = chunk, .fault = (enum verify_fault)fault};
+}
+
+static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_state state,
+		    bool known, bool differs, const uint8_t *digests)
+{
+	struct check *c = ctx;
+	const struct verify_options *o = c->options;
+
+	if (first != c->next || !range_ok(first, count, c->disk->chunks))
+		return fail(EPROTO, "the receiver reports chunks that were not asked for");
+	c->next += count;
+	for (uint32_t i = 0; i < count; i++)
+		take_chunk(c, first + i, state, known, differs,
+			   state == WIRE_DATA ? digests + (uint64_t)i * WIRE_DIGEST_BYTES : NULL);
+	if (o->progress && clock_ms() - c->told_ms >= PROGRESS_MS) {
+		c->told_ms = clock_ms();
+		o->progress(o->ctx, c->index, c->next, c->disk->chunks);
+	}
+	if (o->copy->control && atomic_load(&o->copy->control->cancelled))
+		return fail_code(ECANCELED, "COPY_CANCELLED", "the verification was cancelled");
+	return 0;
+}
+
+static int ask(struct check *c, struct wire_nbd *n, uint64_t first, uint64_t count)
+{
+	int rc;
+
+	c->next = first;
+	rc = wire_nbd_readback(n, first, count, take_run, c);
+	if (rc == 0 && c->next != first + count)
+		rc = fail(EPROTO, "the receiver reports too few chunks");
+	return rc;
+}
+
+static int make_room(struct verify_disk *d, uint64_t size_bytes)
+{
+	d->size_bytes = size_bytes;
+	d->chunks = div_up(size_bytes, WIRE_CHUNK_BYTES);
+	d->states = calloc(max_of(d->chunks, (uint64_t)1), 1);
+	d->digests = calloc(max_of(d->chunks, (uint64_t)1), WIRE_DIGEST_BYTES);
+	return d->states && d->digests ? 0 : fail(ENOMEM, "no memory for a disk's digests");
+}
+
+static int read_back(const struct verify_options *o, struct verify_result *result, unsigned i)
 {
 	CLEANUP(close_nbd) struct wire_nbd *n = NULL;
-	struct check c = {.disk = disk};
+	struct verify_disk *d = &result->disks[i];
+	struct check c = {.options = o, .arena = result->arena, .index = i, .disk = d};
 	int rc = open_disk(o, i, &n);
 
+	if (rc == 0)
+		rc = make_room(d, wire_nbd_info(n)->size_bytes);
 	if (rc < 0)
 		return rc;
-	if (!wire_nbd_info(n)->chunks_ok)
-		return fail_code(ENOTSUP, "VERIFY_UNSUPPORTED",
-				 "the server of disk %s keeps no digests", o->map->disks[i].name);
-	c.size_bytes = wire_nbd_info(n)->size_bytes;
-	disk->chunks = div_up(c.size_bytes, WIRE_CHUNK_BYTES);
-	if (o->copied && o->copied->disks[i].digests && o->copied->disks[i].chunks == disk->chunks)
+	if (o->copied && o->copied->disks[i].digests && o->copied->disks[i].chunks == d->chunks)
 		c.own = &o->copied->disks[i];
-	disk->compared = c.own != NULL;
-	wire_digest_zero(WIRE_CHUNK_BYTES, c.zero);
-	if (disk->chunks)
-		wire_digest_zero(c.size_bytes - (disk->chunks - 1) * WIRE_CHUNK_BYTES, c.last_zero);
-	merkle_init(&c.tree);
-	rc = wire_nbd_digests(n, 0, disk->chunks, take_run, &c);
-	if (rc == 0 && c.tree.leaves != disk->chunks)
-		rc = fail(EPROTO, "the receiver reports too few chunks");
-	merkle_root(&c.tree, disk->root);
+	return d->chunks ? ask(&c, n, 0, d->chunks) : 0;
+}
+
+static int read_back_again(const struct verify_options *o, struct verify_result *result, unsigned i)
+{
+	CLEANUP(close_nbd) struct wire_nbd *n = NULL;
+	struct verify_disk *d = &result->disks[i];
+	struct check c = {
+		.options = o, .arena = result->arena, .index = i, .disk = d, .again = true};
+	int rc = open_disk(o, i, &n);
+
+	if (rc == 0 && wire_nbd_info(n)->size_bytes != d->size_bytes)
+		rc = fail(EPROTO, "the target has another size now");
+	if (o->copied && o->copied->disks[i].digests && o->copied->disks[i].chunks == d->chunks)
+		c.own = &o->copied->disks[i];
+	for (size_t k = 0; rc == 0 && k < d->bad_count; k++)
+		if (!d->bad[k].mended)
+			rc = ask(&c, n, d->bad[k].chunk, 1);
 	return rc;
+}
+
+/* ---- mending ---- */
+
+static uint64_t count_bad(const struct verify_result *result)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < result->disk_count; i++)
+		for (size_t k = 0; k < result->disks[i].bad_count; k++)
+			n += !result->disks[i].bad[k].mended;
+	return n;
+}
+
+/* A plain write makes the receiver forget a chunk whose digest it believes in, so that the copy
+ * sends it. */
+static int unknow(const struct verify_options *o, unsigned i, const struct verify_disk *d)
+{
+	static const uint8_t zeros[UNKNOW_BYTES];
+	CLEANUP(close_nbd) struct wire_nbd *n = NULL;
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < d->bad_count; k++) {
+		struct wire_request request = {.command = NBD_CMD_WRITE, .data = zeros};
+		struct wire_done done;
+
+		if (d->bad[k].mended || d->bad[k].fault != VERIFY_WRONG)
+			continue;
+		if (!n)
+			rc = open_disk(o, i, &n);
+		request.offset_bytes = d->bad[k].chunk * WIRE_CHUNK_BYTES;
+		request.length_bytes = (uint32_t)min_of((uint64_t)sizeof(zeros),
+							d->size_bytes - request.offset_bytes);
+		if (rc == 0)
+			rc = wire_nbd_call(n, &request, &done);
+	}
+	return rc;
+}
+
+static int mend(const struct verify_options *o, struct verify_result *result)
+{
+	struct copy_result copied;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < result->disk_count; i++)
+		rc = unknow(o, i, &result->disks[i]);
+	if (rc < 0)
+		return fail_in(rc, "mending what differs");
+	rc = copy_run(o->copy, &copied);
+	copy_result_fini(&copied);
+	for (unsigned i = 0; rc == 0 && i < result->disk_count; i++)
+		if (result->disks[i].bad_count)
+			rc = read_back_again(o, result, i);
+	return rc;
+}
+
+/* ---- the end ---- */
+
+static void sum_up(struct verify_disk *d)
+{
+	uint8_t zero[WIRE_DIGEST_MAX], last_zero[WIRE_DIGEST_MAX];
+	struct merkle tree;
+
+	merkle_init(&tree);
+	wire_digest_zero(WIRE_CHUNK_BYTES, zero);
+	if (d->chunks)
+		wire_digest_zero(d->size_bytes - (d->chunks - 1) * WIRE_CHUNK_BYTES, last_zero);
+	for (uint64_t i = 0; i < d->chunks; i++) {
+		bool data = d->states[i] == WIRE_DATA;
+
+		d->data_chunks += data;
+		merkle_add(&tree, data		       ? d->digests + i * WIRE_DIGEST_BYTES
+				  : i + 1 == d->chunks ? last_zero
+						       : zero);
+	}
+	merkle_root(&tree, d->root);
+	for (size_t k = 0; k < d->bad_count; k++)
+		d->mended_chunks += d->bad[k].mended;
+}
+
+static int mismatch(const struct verify_result *result, const struct map *map)
+{
+	for (size_t i = 0; i < result->disk_count; i++) {
+		const struct verify_disk *d = &result->disks[i];
+
+		for (size_t k = 0; k < d->bad_count; k++) {
+			const struct verify_bad *b = &d->bad[k];
+
+			if (b->mended)
+				continue;
+			return fail_code(EBADMSG, "VERIFY_MISMATCH",
+					 "disk %s: %" PRIu64 " chunks are not right on the "
+					 "receiver's disk and stay so, the first at byte %" PRIu64
+					 " (%s%s%s)",
+					 map->disks[i].name, d->bad_count - d->mended_chunks,
+					 b->chunk * WIRE_CHUNK_BYTES, verify_fault_name(b->fault),
+					 b->places ? "; " : "", b->places ? b->places[0] : "");
+		}
+	}
+	return 0;
 }
 
 int verify_run(const struct verify_options *o, struct verify_result *result)
 {
-	const struct map_disk *bad = NULL;
+	const struct map *map = o->copy->map;
+	int rc = 0;
 
-	*result = (struct verify_result){.disk_count = o->map->disk_count};
-	for (unsigned i = 0; i < o->map->disk_count; i++) {
-		const struct verify_disk *d = &result->disks[i];
-		int rc = verify_one(o, i, &result->disks[i]);
-
+	*result = (struct verify_result){.disk_count = map->disk_count, .arena = arena_new()};
+	if (!result->arena)
+		return fail(ENOMEM, "verify");
+	for (unsigned i = 0; rc == 0 && i < map->disk_count; i++) {
+		rc = read_back(o, result, i);
 		if (rc < 0)
-			return fail_in(rc, "verify disk %s", o->map->disks[i].name);
-		if (!bad && d->lacking_chunks + d->wrong_chunks)
-			bad = &o->map->disks[i];
+			return fail_in(rc, "verify disk %s", map->disks[i].name);
 	}
-	if (!bad)
-		return 0;
-	return fail_code(EBADMSG, "VERIFY_MISMATCH",
-			 "disk %s: %" PRIu64 " chunks differ and %" PRIu64
-			 " are missing at the receiver, the first at byte %" PRIu64,
-			 bad->name, result->disks[bad->index].wrong_chunks,
-			 result->disks[bad->index].lacking_chunks,
-			 result->disks[bad->index].first_bad_byte);
+	if (count_bad(result))
+		verify_locate(o, result);
+	for (unsigned n = 0; rc == 0 && n < ROUNDS_MAX && count_bad(result); n++) {
+		log_warn("%" PRIu64
+			 " chunks are not right on the receiver's disks; sending them again",
+			 count_bad(result));
+		rc = mend(o, result);
+	}
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < result->disk_count; i++)
+		sum_up(&result->disks[i]);
+	return mismatch(result, map);
 }
 
-json_t *verify_json(const struct verify_result *result, const struct map *map)
+void verify_result_fini(struct verify_result *result)
 {
-	json_t *disks = json_array();
-
 	for (size_t i = 0; i < result->disk_count; i++) {
-		const struct verify_disk *d = &result->disks[i];
-		char root[2 * MERKLE_ROOT_BYTES + 1];
-
-		hex_encode(d->root, sizeof(d->root), root);
-		json_array_append_new(
-			disks, json_pack("{s:I,s:s,s:o,s:o,s:o,s:o,s:b,s:s}", "disk", (json_int_t)i,
-					 "name", map->disks[i].name, "chunks", json_u64(d->chunks),
-					 "data_chunks", json_u64(d->data_chunks), "wrong_chunks",
-					 json_u64(d->wrong_chunks), "lacking_chunks",
-					 json_u64(d->lacking_chunks), "compared_with_source",
-					 (int)d->compared, "merkle_root", root));
+		free(result->disks[i].states);
+		free(result->disks[i].digests);
 	}
-	return json_pack("{s:s,s:I,s:s,s:o}", "digest", "xxh3-128", "chunk_bytes",
-			 (json_int_t)WIRE_CHUNK_BYTES, "plan_digest", map->plan_digest, "disks",
-			 disks);
+	arena_free(result->arena);
+	*result = (struct verify_result){0};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * copy_run() and verify_run() against a receiver in this very process, over loopback and TLS: what
+ * copy_run() against a receiver in this very process, over loopback and TLS: what
  * arrives, what is refused, and orders while it runs.
  */
 #include <errno.h>
@@ -23,7 +23,7 @@
 #include "base/run.h"
 #include "copy/copy.h"
 #include "receiver/receiver.h"
-#include "verify/verify.h"
+#include "base/merkle.h"
 
 #define SOURCE_BYTES (24 * MIB)
 
@@ -418,64 +418,7 @@ static void nobody_there_is_try_again(void **state)
 	assert_true(f->result.reconnects >= 1);
 }
 
-/* ---- verify ---- */
-
-static void root_by_hand(const uint8_t *bytes, uint64_t from, uint64_t chunks, uint8_t *root)
-{
-	uint8_t both[65] = {1}, leaf[17] = {0}, digest[WIRE_DIGEST_MAX];
-	uint64_t half = 1;
-
-	if (chunks == 1) {
-		wire_digest(bytes + from * MIB, MIB, digest);
-		memcpy(leaf + 1, digest, 16);
-		hash_sha256(leaf, sizeof(leaf), root);
-		return;
-	}
-	while (half * 2 < chunks)
-		half *= 2;
-	root_by_hand(bytes, from, half, both + 1);
-	root_by_hand(bytes, from + half, chunks - half, both + 33);
-	hash_sha256(both, sizeof(both), root);
-}
-
-static void what_arrived_verifies_and_has_the_root_of_its_bytes(void **state)
-{
-	struct fixture *f = *state;
-	struct verify_options v = {.map = f->map, .targets = f->targets, .copied = &f->result};
-	struct verify_result r;
-	uint8_t root[32];
-
-	simple_disk(f);
-	assert_int_equal(run(f), 0);
-	memcpy(v.run_id, f->options.run_id, sizeof(v.run_id));
-	assert_int_equal(verify_run(&v, &r), 0);
-	assert_true(r.disks[0].compared);
-	root_by_hand(f->bytes, 0, SOURCE_BYTES / MIB, root);
-	assert_memory_equal(r.disks[0].root, root, 32);
-	v.copied = NULL;
-	assert_int_equal(verify_run(&v, &r), 0);
-	assert_false(r.disks[0].compared);
-}
-
-static void what_differs_or_is_lacking_is_located(void **state)
-{
-	struct fixture *f = *state;
-	struct verify_options v = {.map = f->map, .targets = f->targets, .copied = &f->result};
-	struct verify_result r;
-
-	simple_disk(f);
-	assert_int_equal(run(f), 0);
-	memcpy(v.run_id, f->options.run_id, sizeof(v.run_id));
-	f->result.disks[0].digests[9 * WIRE_DIGEST_BYTES + 3] ^= 1;
-	assert_int_equal(verify_run(&v, &r), -EBADMSG);
-	assert_string_equal(err_code(), "VERIFY_MISMATCH");
-	assert_int_equal(r.disks[0].wrong_chunks, 1);
-	assert_int_equal(r.disks[0].first_bad_byte, 9 * MIB);
-	f->result.disks[0].digests[9 * WIRE_DIGEST_BYTES + 3] ^= 1;
-	v.run_id[0] ^= 1; /* nothing is of that run */
-	assert_int_equal(verify_run(&v, &r), -EBADMSG);
-	assert_int_equal(r.disks[0].lacking_chunks, SOURCE_BYTES / MIB);
-}
+/* ---- roots ---- */
 
 static void merkle_roots_of_few_leaves(void **state)
 {
@@ -513,8 +456,6 @@ int main(void)
 		TEST(a_target_that_is_too_small_is_refused),
 		TEST(wrong_keys_are_final_whatever_the_patience),
 		TEST(nobody_there_is_try_again),
-		TEST(what_arrived_verifies_and_has_the_root_of_its_bytes),
-		TEST(what_differs_or_is_lacking_is_located),
 		cmocka_unit_test(merkle_roots_of_few_leaves),
 	};
 
