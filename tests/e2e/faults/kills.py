@@ -343,11 +343,13 @@ class Run:
             self.copy(1)
 
     def change_images(self):
+        share = self.rng.choice((0.1, 0.9))
         for path in self.images:
             with open(path, "r+b") as f:
-                for _ in range(self.rng.randrange(1, 6)):
-                    f.seek(self.rng.randrange(os.path.getsize(path) - 4096))
-                    f.write(self.rng.choice((bytes(4096), self.rng.randbytes(4096))))
+                for at in range(0, os.path.getsize(path) - MIB, MIB):
+                    if self.rng.random() < share:
+                        f.seek(at + self.rng.randrange(MIB))
+                        f.write(self.rng.choice((bytes(4096), self.rng.randbytes(4096))))
 
     def copy(self, count):
         self.start_migrator()
