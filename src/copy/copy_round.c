@@ -202,6 +202,32 @@ static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_s
 	return 0;
 }
 
+/*
+ * The receiver answered, and said no: that has a code. A connection that broke has a reason of its
+ * own.
+ */
+static int not_durable(const struct round *r, int rc)
+{
+	char reason[ERR_REASON_MAX];
+
+	fail_in(rc, "disk %s: making the copy durable", r->state->map->name);
+	if (err_code()[0])
+		return rc;
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	switch (-rc) {
+	case ENOSPC:
+		return fail_code(rc, "TARGET_FULL", "%s", reason);
+	case EIO:
+	case EPERM:
+	case EINVAL:
+	case ENOMEM:
+	case ENOTSUP:
+		return fail_code(rc, "TARGET_WRITE_ERROR", "%s", reason);
+	default:
+		return rc;
+	}
+}
+
 int round_ask(struct round *r)
 {
 	struct disk_state *s = r->state;
@@ -215,9 +241,9 @@ int round_ask(struct round *r)
 		return 0;
 	/* What an earlier connection left behind becomes durable first, so that it counts. */
 	rc = wire_nbd_durable(r->ask, true, &durable);
-	if (rc == 0)
-		rc = wire_nbd_digests(r->ask, 0, s->chunks, take_run, s);
-	return rc;
+	if (rc < 0)
+		return not_durable(r, rc);
+	return wire_nbd_digests(r->ask, 0, s->chunks, take_run, s);
 }
 
 static int flush(struct round *r)
@@ -240,6 +266,6 @@ int round_settle(struct round *r)
 	if (rc == 0)
 		rc = wire_nbd_durable(r->ask, true, &durable);
 	if (rc < 0)
-		return fail_in(rc, "disk %s: making the copy durable", r->state->map->name);
+		return not_durable(r, rc);
 	return durable.durable_chunks >= r->state->chunks;
 }

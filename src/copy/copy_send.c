@@ -67,7 +67,7 @@ static void book(struct round *r, struct item *item)
 static int refused(struct round *r, const struct item *item, const struct wire_done *done)
 {
 	const char *name = r->state->map->name,
-		   *words = *done->message ? done->message : "no reason";
+		   *words = *done->message ? done->message : strerror(-done->rc);
 	unsigned long long at = item->chunk * (unsigned long long)WIRE_CHUNK_BYTES;
 
 	switch (done->rc) {
@@ -81,7 +81,8 @@ static int refused(struct round *r, const struct item *item, const struct wire_d
 				 name, at, ATTEMPTS_MAX, words);
 	case -EPERM:
 		return fail_code(EPERM, "TARGET_WRITE_ERROR",
-				 "disk %s: the target is read-only (%s)", name, words);
+				 "disk %s: the target may not be written at byte %llu (%s)", name,
+				 at, words);
 	default:
 		return fail_code(-done->rc, "TARGET_WRITE_ERROR",
 				 "disk %s: the receiver cannot write at byte %llu (%s)", name, at,
