@@ -23,6 +23,9 @@ enum {
 	OPT_ACTIVATION = 256,
 	OPT_NBD,
 	OPT_EXPORT,
+	OPT_PIN,
+	OPT_PLAIN,
+	OPT_TIMEOUT,
 	OPT_MAP,
 	OPT_COMPRESSION,
 	OPT_ADAPTIVE,
@@ -46,6 +49,9 @@ static const struct option long_options[] = {
 	{"activation", required_argument, NULL, OPT_ACTIVATION},
 	{"nbd", required_argument, NULL, OPT_NBD},
 	{"export", required_argument, NULL, OPT_EXPORT},
+	{"pin", required_argument, NULL, OPT_PIN},
+	{"plain", no_argument, NULL, OPT_PLAIN},
+	{"timeout-s", required_argument, NULL, OPT_TIMEOUT},
 	{"map", required_argument, NULL, OPT_MAP},
 	{"compression", required_argument, NULL, OPT_COMPRESSION},
 	{"adaptive", no_argument, NULL, OPT_ADAPTIVE},
@@ -70,14 +76,17 @@ void copy_args_help(const char *synopsis)
 {
 	printf("usage: migrator %s\n\n"
 	       "  --activation CODE    the receiver, as it printed it\n"
-	       "  --nbd HOST:PORT|PATH a foreign NBD server instead (no pin, TLS where it has it)\n"
-	       "  --export NAME        its name for the first disk\n"
+	       "  --nbd HOST:PORT|PATH a foreign NBD server instead, by TLS or by a local socket\n"
+	       "  --export NAME        its name for the disk\n"
+	       "  --pin HEX            its P-256 key's SHA-256; without it any key is taken\n"
+	       "  --plain              also without TLS, over a network that you trust\n"
 	       "  --compression 0-10   default 7; 0 sends plain\n"
 	       "  --adaptive           move compression with the load\n"
 	       "  --rate-mbit N        limit on the wire, million bits a second\n"
 	       "  --connections N      default 4\n"
 	       "  --readers N --workers N --memory-mib N   default: by the machine\n"
 	       "  --patience-s N       go on trying to reach a lost receiver so long, default 0\n"
+	       "  --timeout-s N        give up a connection on which nothing moves, default 60\n"
 	       "  --run-id HEX         64 digits; what is durable under it is skipped unread\n"
 	       "  --whole              (send) take no file system apart\n"
 	       "  --proof DIR          verify at the end; verify.json and verify.leaves go there\n"
@@ -125,6 +134,19 @@ static int take_option(struct copy_args *args, int option)
 	case OPT_EXPORT:
 		args->export = optarg;
 		return 0;
+	case OPT_PIN:
+		args->have_pin = true;
+		if (hex_decode(optarg, args->pin, sizeof(args->pin)) == 0)
+			return 0;
+		fprintf(stderr, "migrator: --pin is 64 hex digits\n");
+		return CMD_USAGE;
+	case OPT_PLAIN:
+		args->plain = true;
+		return 0;
+	case OPT_TIMEOUT:
+		rc = number("timeout-s", 1, 3600, &n);
+		o->timeout_ms = n * 1000;
+		return rc;
 	case OPT_MAP:
 		args->map = optarg;
 		return 0;
@@ -193,6 +215,12 @@ int copy_args_parse(int argc, char **argv, struct copy_args *args, int *first)
 			return rc;
 	}
 	*first = optind;
+	if (args->have_activation && (args->have_pin || args->plain)) {
+		fprintf(stderr,
+			"migrator: --pin and --plain are for --nbd; the activation code has "
+			"its own pin\n");
+		return CMD_USAGE;
+	}
 	if (args->have_activation == (args->nbd != NULL)) {
 		fprintf(stderr, "migrator: give --activation or --nbd\n");
 		return CMD_USAGE;
@@ -219,9 +247,12 @@ static int target_by_nbd(struct copy_args *args, unsigned disk, char *host, size
 	struct copy_target *t = &args->targets[disk];
 	uint64_t port;
 
-	*t = (struct copy_target){.export_name = args->export, .plain_ok = true};
+	*t = (struct copy_target){.export_name = args->export,
+				  .pin = args->have_pin ? args->pin : NULL,
+				  .plain_ok = args->plain};
 	if (args->nbd[0] == '/' || !colon) {
 		t->unix_path = args->nbd;
+		t->plain_ok = !args->have_pin; /* nobody listens in on a local socket */
 		return 0;
 	}
 	if (num_parse(colon + 1, 1, 65535, &port) < 0 || (size_t)(colon - args->nbd) >= host_bytes)
@@ -229,6 +260,10 @@ static int target_by_nbd(struct copy_args *args, unsigned disk, char *host, size
 	snprintf(host, host_bytes, "%.*s", (int)(colon - args->nbd), args->nbd);
 	t->host = host;
 	t->port = (uint16_t)port;
+	if (!args->have_pin)
+		log_warn("%s: its key is not checked, so somebody in between could read and change "
+			 "what is sent; --pin prevents that",
+			 args->nbd);
 	return 0;
 }
 

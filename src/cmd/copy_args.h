@@ -16,8 +16,11 @@ struct copy_args {
 	char exports[MAP_DISKS_MAX][WIRE_EXPORT_MAX];
 	struct wire_activation activation;
 	bool have_activation;
-	const char *nbd;    /* a foreign server: "HOST:PORT" or a socket's path */
-	const char *export; /* the foreign server's name for the disk, "" by default */
+	const char *nbd;	     /* a foreign server: "HOST:PORT" or a socket's path */
+	const char *export;	     /* the foreign server's name for the disk, "" by default */
+	uint8_t pin[WIRE_PIN_BYTES]; /* of the foreign server, with have_pin */
+	bool have_pin;
+	bool plain; /* a foreign server may do without TLS */
 	const char *map;
 	bool have_run_id;
 	bool whole;	    /* send: take no file system apart */
