@@ -65,6 +65,11 @@ static const struct advice {
 			    "that is named, then try again."},
 	{"IDENTITY_DAMAGED", "On the receiver: restore key.pem and cert.pem in its state "
 			     "directory, or start it with an empty one and use the new code."},
+	{"IMAGE_INVALID", "Make the image again; this file is damaged."},
+	{"IMAGE_MEDIUM_DIFFERS", "The receiver's disk changed what was written to it. Replace that "
+				 "disk, and copy again; only what differs is sent."},
+	{"IMAGE_STATE_STALE", "Remove the state of the upload and begin it anew."},
+	{"IMAGE_UNSUPPORTED", "Convert the image to a plain one: qemu-img convert -O qcow2."},
 	{"INITRAMFS_DAMAGED",
 	 "Make the named initramfs anew on the source (update-initramfs, dracut), then try again."},
 	{"INITRAMFS_FORMAT", "Make the named initramfs anew on the source with gzip or zstd, or "

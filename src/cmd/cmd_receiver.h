@@ -5,5 +5,6 @@
 
 int cmd_receiver_serve(int argc, char **argv);
 int cmd_receiver_verify(int argc, char **argv);
+int cmd_receiver_image(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@ int main(int argc, char **argv)
 		{"serve", cmd_receiver_serve, "take a machine's disks; prints the activation code"},
 		{"verify", cmd_receiver_verify,
 		 "prove a disk or image by a migration's verify.json"},
+		{"image", cmd_receiver_image, "make image files of disks, with a report"},
 	};
 
 	return cmd_dispatch("receiver", subcommands, ARRAY_SIZE(subcommands), argc, argv);

@@ -7,12 +7,13 @@ cd "$(dirname "$0")/../.."
 declare -A may=(
 	[base]="" [disk]="base" [map]="base" [wire]="base" [console]="base"
 	[inventory]="base disk" [plan]="base disk inventory" [prepare]="base disk map inventory plan"
-	[copy]="base map wire" [verify]="base map wire copy disk" [receiver]="base wire" [cloud]="base"
+	[copy]="base map wire" [verify]="base map wire copy disk" [cloud]="base"
+	[image]="base" [receiver]="base wire image"
 	[pipeline]="base wire cloud image"
-	[cmd]="base disk map wire console inventory plan prepare copy verify receiver cloud pipeline"
+	[cmd]="base disk map wire console inventory plan prepare copy verify image receiver cloud pipeline"
 )
 declare -A owner=(
-	[curl/curl.h]="wire cloud pipeline" [microhttpd.h]="receiver" [bearssl.h]="base wire cloud" [zstd.h]="wire copy inventory prepare receiver"
+	[curl/curl.h]="wire cloud pipeline receiver" [microhttpd.h]="receiver" [bearssl.h]="base wire cloud" [zstd.h]="wire copy inventory prepare receiver image"
 	[xxhash.h]="wire" [ext2fs/ext2fs.h]="disk" [blkid/blkid.h]="disk" [libdevmapper.h]="prepare"
 )
 bad=0

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* receiver image: disks become image files on a machine without any cloud, with a report. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_receiver.h"
+#include "image/image.h"
+#include "wire/wire.h"
+
+#define DISKS_MAX 32
+
+struct image_args {
+	const char *disks[DISKS_MAX], *outs[DISKS_MAX];
+	size_t disk_count, out_count;
+	struct image_options options;
+	uint64_t size_bytes;
+	const char *report;
+};
+
+enum {
+	OPT_DISK = 1,
+	OPT_OUT,
+	OPT_FORMAT,
+	OPT_COMPRESSION,
+	OPT_LEVEL,
+	OPT_SIZE,
+	OPT_THREADS,
+	OPT_REPORT,
+	OPT_HELP
+};
+
+static const struct option options[] = {
+	{"disk", required_argument, NULL, OPT_DISK},
+	{"out", required_argument, NULL, OPT_OUT},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"compression", required_argument, NULL, OPT_COMPRESSION},
+	{"level", required_argument, NULL, OPT_LEVEL},
+	{"size", required_argument, NULL, OPT_SIZE},
+	{"threads", required_argument, NULL, OPT_THREADS},
+	{"report", required_argument, NULL, OPT_REPORT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static int usage(FILE *to)
+{
+	fputs("usage: receiver image --disk PATH --out FILE [--disk PATH --out FILE]... "
+	      "[OPTION...]\n\n"
+	      "  --disk PATH        file or block device, read only; disk0 first\n"
+	      "  --out FILE         where its image goes; it appears when it is whole\n"
+	      "  --format F         qcow2 (default) or raw (sparse)\n"
+	      "  --compression C    of qcow2: deflate (default), zstd (QEMU 5.1 and later), none\n"
+	      "  --level N          deflate 1-9, zstd 1-19; default 4 and 3\n"
+	      "  --size BYTES       what a machine sees, at least the disk's; default: the disk's\n"
+	      "  --threads N        default: one for each CPU\n"
+	      "  --report FILE      sizes and Merkle roots as JSON (image.json); default: standard "
+	      "output\n\n"
+	      "No receiver may be running with these disks.\n",
+	      to);
+	return to == stdout ? CMD_DONE : CMD_USAGE;
+}
+
+static bool take_option(struct image_args *a, int option, const char *value)
+{
+	uint64_t n = 0;
+
+	switch (option) {
+	case OPT_DISK:
+		if (a->disk_count == DISKS_MAX)
+			return false;
+		a->disks[a->disk_count++] = value;
+		return true;
+	case OPT_OUT:
+		if (a->out_count == DISKS_MAX)
+			return false;
+		a->outs[a->out_count++] = value;
+		return true;
+	case OPT_FORMAT:
+		return image_format_parse(value, &a->options.format) == 0;
+	case OPT_COMPRESSION:
+		return image_compression_parse(value, &a->options.compression) == 0;
+	case OPT_LEVEL:
+		a->options.level = num_parse(value, 1, 19, &n) == 0 ? (unsigned)n : 0;
+		return a->options.level > 0;
+	case OPT_SIZE:
+		return num_parse(value, 1, IMAGE_DISK_MAX, &a->size_bytes) == 0;
+	case OPT_THREADS:
+		a->options.threads =
+			num_parse(value, 1, IMAGE_THREADS_MAX, &n) == 0 ? (unsigned)n : 0;
+		return a->options.threads > 0;
+	case OPT_REPORT:
+		a->report = value;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int parse(struct image_args *a, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == OPT_HELP)
+			return usage(stdout);
+		if (option == '?')
+			return usage(stderr);
+		if (!take_option(a, option, optarg)) {
+			fprintf(stderr, "receiver image: \"%s\" cannot be used\n", optarg);
+			return usage(stderr);
+		}
+	}
+	if (optind < argc || a->disk_count == 0 || a->disk_count != a->out_count)
+		return usage(stderr);
+	return -1;
+}
+
+/* For reading; not while a receiver writes to it. */
+static int open_disk(const char *path, uint64_t *bytes)
+{
+	int fd = io_open(path, O_RDONLY, 0), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = flock(fd, LOCK_SH | LOCK_NB) < 0
+		     ? fail_code(EBUSY, "TARGET_IN_USE",
+				 "%s is used by a receiver that is running; end it first", path)
+		     : io_size(fd, path, bytes);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static json_t *disk_report(const struct image_args *a, size_t i, uint64_t disk_bytes,
+			   const struct image_result *r)
+{
+	char root[2 * MERKLE_ROOT_BYTES + 1];
+
+	hex_encode(r->root, sizeof(r->root), root);
+	return json_pack("{s:i, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "index", (int)i,
+			 "disk", json_str(a->disks[i]), "file", json_str(a->outs[i]), "format",
+			 image_format_name(a->options.format), "compression",
+			 a->options.format == IMAGE_RAW
+				 ? "none"
+				 : image_compression_name(a->options.compression),
+			 "disk_bytes", json_u64(disk_bytes), "image_bytes",
+			 json_u64(r->image_bytes), "data_bytes", json_u64(r->data_bytes),
+			 "file_bytes", json_u64(r->file_bytes), "root", root);
+}
+
+static int make_image(const struct image_args *a, size_t i, json_t *list)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct image_source source = {
+		.name = a->disks[i], .image_bytes = a->size_bytes, .digest = wire_digest};
+	struct image_result result;
+	int rc = fd = open_disk(a->disks[i], &source.disk_bytes);
+
+	if (rc < 0)
+		return rc;
+	source.fd = fd;
+	rc = image_write_file(&source, &a->options, a->outs[i], &result);
+	if (rc < 0)
+		return fail_in(rc, "image of %s", a->disks[i]);
+	json_array_append_new(list, disk_report(a, i, source.disk_bytes, &result));
+	return 0;
+}
+
+static int write_report(const struct image_args *a, json_t *list)
+{
+	char now[CLOCK_TEXT_BYTES];
+	CLEANUP_JSON json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:O}", "version", 1, "time",
+					      clock_text(now), "digest", "xxh3-128", "chunk_bytes",
+					      (int)IMAGE_CHUNK_BYTES, "disks", list);
+	CLEANUP_FREE char *text = NULL;
+
+	if (a->report)
+		return json_write_file(a->report, json);
+	text = json_text(json);
+	return text && fputs(text, stdout) >= 0 && fflush(stdout) == 0
+		       ? 0
+		       : fail(EIO, "write the report");
+}
+
+int cmd_receiver_image(int argc, char **argv)
+{
+	struct image_args a = {0};
+	CLEANUP_JSON json_t *list = json_array();
+	int status = parse(&a, argc, argv), rc = 0;
+
+	if (status >= 0)
+		return status;
+	for (size_t i = 0; rc == 0 && i < a.disk_count; i++)
+		rc = make_image(&a, i, list);
+	if (rc == 0)
+		rc = write_report(&a, list);
+	if (rc < 0) {
+		const char *code = err_code(), *advice = cmd_advice(code);
+
+		fprintf(stderr, "receiver image: %s%s%s\n", code, *code ? ": " : "", err_reason());
+		if (*advice)
+			fprintf(stderr, "%s\n", advice);
+	}
+	return cmd_status_of(rc);
+}
