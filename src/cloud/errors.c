@@ -138,10 +138,10 @@ int error_fail(const struct cloud_error *e, const char *what, bool deleting)
 		rule = cloud_rule_find(e->code, e->status, true);
 	snprintf(status, sizeof(status), "HTTP_%u", e->status);
 	snprintf(code, sizeof(code), "%.47s", e->code[0] ? e->code : status);
-	return fail_code(errnum, code, "%s: %s (%s%s%.180s%s%.60s%s%s). %s", what, rule->meaning, code,
-			 e->message[0] ? ": " : "", e->message, e->detail[0] ? "; lacks " : "",
-			 e->detail, e->request_id[0] ? "; request " : "", e->request_id,
-			 rule->advice);
+	return fail_code(errnum, code, "%s: %s (%s%s%.180s%s%.60s%s%s). %s", what, rule->meaning,
+			 code, e->message[0] ? ": " : "", e->message,
+			 e->detail[0] ? "; lacks " : "", e->detail,
+			 e->request_id[0] ? "; request " : "", e->request_id, rule->advice);
 }
 
 const struct cloud_error *cloud_last_error(const struct cloud *c)

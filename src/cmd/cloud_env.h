@@ -18,8 +18,8 @@ struct cloud_kill {
 
 /*
  * Fill OPTIONS, which is all zeros or holds what the command line said and wins. KILL lives as long
- * as the account. The hook and its context are set only when a kill is asked for and no other hook is
- * there. Texts are borrowed from the environment. -EINVAL: a setting is wrong.
+ * as the account. The hook and its context are set only when a kill is asked for and no other hook
+ * is there. Texts are borrowed from the environment. -EINVAL: a setting is wrong.
  */
 int cloud_env_read(struct cloud_options *options, struct cloud_kill *kill);
 

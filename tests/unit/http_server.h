@@ -77,8 +77,9 @@ static inline void http_server_write(int fd, const struct http_answer *a)
 		     "HTTP/1.1 %u Said\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
 		     a->status, bytes, a->headers ? a->headers : "") < 0)
 		abort();
-	(void)!write(fd, head, strlen(head));
-	(void)!write(fd, a->body ? a->body : "", a->does == HTTP_CUTS_SHORT ? bytes / 2 : bytes);
+	(void)!send(fd, head, strlen(head), MSG_NOSIGNAL);
+	(void)!send(fd, a->body ? a->body : "", a->does == HTTP_CUTS_SHORT ? bytes / 2 : bytes,
+		    MSG_NOSIGNAL);
 	free(head);
 }
 
