@@ -183,6 +183,17 @@ class Job:
             return {}
         return jobs[0] if isinstance(jobs, list) and jobs else jobs or {}
 
+    def known(self):
+        return bool(glob.glob(os.path.join(self.state, "j-*", "journal")))
+
+    def clean(self):
+        """`pipeline clean` without any state."""
+        told = subprocess.run([program("pipeline"), "clean", "--state", self.state, "--yes",
+                               f"region={self.options['storage_region']}", f"bucket={self.options['bucket']}"],
+                              capture_output=True, text=True, check=False, env=self.emulator.environment())
+        if told.returncode:
+            raise Failed(f"pipeline clean ended with {told.returncode}: {told.stdout}{told.stderr}")
+
     def ended(self):
         return self.process.poll() is not None
 
@@ -213,7 +224,7 @@ def check_clean(state, images=1):
     if state["errors"]:
         raise Failed("the emulator failed:\n" + "\n".join(state["errors"]))
     good = [i for i in state["ens_images"] if i["status"] == "Available"]
-    if len(good) != images or len(state["ens_images"]) != images:
+    if images is not None and (len(good) != images or len(state["ens_images"]) != images):
         raise Failed(f"{len(good)} good images of {len(state['ens_images'])}, not {images}: "
                      + ", ".join(f"{i['name']} {i['status']} {i['reason']}" for i in state["ens_images"]))
     if state["left_over"]:

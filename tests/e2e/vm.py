@@ -153,9 +153,9 @@ def ahci_disks(paths):
     return arguments
 
 
-def virtio_disks(paths):
+def virtio_disks(paths, form="raw"):
     arguments = ["-machine", "q35"]
     for n, path in enumerate(paths):
-        arguments += ["-drive", f"if=none,id=disk{n},format=raw,file={path},cache=unsafe",
+        arguments += ["-drive", f"if=none,id=disk{n},format={form},file={path},cache=unsafe",
                       "-device", f"virtio-blk-pci,drive=disk{n}"]
     return arguments

@@ -146,9 +146,9 @@ def live_arguments(words):
             "-append", " ".join(["quiet", BUSY_HOST, "console=tty0", "console=ttyS0,115200", "ip=dhcp"] + words)]
 
 
-def copy_machine(folder, disk_paths, sku="coldlift-check disks=vd net=virtio_net poweroff", name="copy"):
+def copy_machine(folder, disk_paths, sku="coldlift-check disks=vd net=virtio_net poweroff", name="copy", form="raw"):
     """Nothing but virtio. The copies stay as they were received: what this machine writes is dropped."""
-    return vm.VM(name, folder, vm.virtio_disks(disk_paths) +
+    return vm.VM(name, folder, vm.virtio_disks(disk_paths, form) +
                  ["-snapshot", "-netdev", NET, "-device", "virtio-net-pci,netdev=net", "-smbios", f"type=1,sku={sku}"],
                  768)
 

@@ -22,6 +22,15 @@ from .store import Store
 class Cloud:
     def __init__(self, config, folder):
         self.config = config
+        self.port = 0
+        self.next_address = 0
+        self.lo_addresses = []
+        self.tasks = set()
+        self.begin(folder)
+
+    def begin(self, folder):
+        """An account in which nothing was ever made."""
+        config = self.config
         self.clock = Clock(config["time_scale"], config["skew_s"])
         self.store = Store(self.clock, config, folder)
         self.faults = Faults(config["seed"])
@@ -32,10 +41,6 @@ class Cloud:
         self.nonces = set()
         self.calls = []
         self.errors = []
-        self.tasks = set()
-        self.port = 0
-        self.next_address = 0
-        self.lo_addresses = []
 
     # ---- work in the background ----
 
@@ -84,7 +89,7 @@ class Cloud:
         base = self.config["address_base"]
         self.next_address += 1
         if not base:
-            return f"127.{self.store.random_host[0]}.{self.store.random_host[1]}.{self.next_address % 250 + 2}"
+            return f"127.{self.host_bytes[0]}.{self.host_bytes[1]}.{self.next_address % 250 + 2}"
         address = f"{base}.{self.next_address % 250 + 2}"
         subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=False)
         self.lo_addresses.append(address)
@@ -183,14 +188,24 @@ class Cloud:
         sock.listen(128)
         sock.setblocking(False)
         self.port = sock.getsockname()[1]
-        self.store.random_host = (64 + self.port % 190, self.port // 256 % 254 + 1)
+        self.host_bytes = (64 + self.port % 190, self.port // 256 % 254 + 1)
         return await self.serve(sock, "client")
 
-    async def close(self):
+    async def stop_all(self):
         for task in list(self.tasks):
             task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         for instance in self.store.all("instance"):
             await instance._machine.stop(True)
+
+    async def reset(self):
+        await self.stop_all()
+        folder = self.store.folder
+        shutil.rmtree(folder, ignore_errors=True)
+        self.begin(folder)
+
+    async def close(self):
+        await self.stop_all()
         for address in self.lo_addresses:
             subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", "lo"], check=False)
 

@@ -2,7 +2,7 @@
 """What tests ask the emulator itself, under /_emulator/; no signature, as it listens on the loopback only.
 
 GET state: everything that exists, counts, cost, errors of the emulator. GET calls: what was asked, with the parameters.
-POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
+POST reset: begin anew. POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
 metadata/...: what the instance metadata service would say, with the configuration's metadata_role.
 GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
 """
@@ -65,6 +65,9 @@ async def handle(cloud, request, path):
     try:
         if words == ["state"]:
             return web.json_response(state(cloud))
+        if words == ["reset"] and request.method == "POST":
+            await cloud.reset()
+            return web.json_response({})
         if words == ["calls"]:
             return web.json_response(cloud.calls)
         if words == ["config"]:
