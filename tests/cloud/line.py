@@ -8,15 +8,11 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
+from emulator.host import why_no_instances  # noqa: F401
+from harness import Failed  # noqa: F401
 
 # Of the addresses that are set aside for tests between networks (RFC 2544): a machine in QEMU reaches them.
 NET = "198.18.77"
-
-
-def why_not():
-    """Why this host cannot show it, or None."""
-    from emulator.cloud import check_can_host_instances
-    return check_can_host_instances()
 
 
 class Line:

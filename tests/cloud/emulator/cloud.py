@@ -2,7 +2,6 @@
 """The emulated cloud as one object, and its HTTP server: RPC products and OSS on one port, control under /_emulator/."""
 
 import asyncio
-import os
 import secrets
 import shutil
 import socket
@@ -211,13 +210,3 @@ class Cloud:
 
     def drop_files(self):
         shutil.rmtree(self.store.folder, ignore_errors=True)
-
-
-def check_can_host_instances():
-    """Why this host cannot run instances, or None."""
-    if os.geteuid() != 0:
-        return "instances need root (mount and network namespaces, loop devices)"
-    for tool in ("unshare", "losetup", "mkfs.ext4", "ip", "qemu-img"):
-        if shutil.which(tool) is None:
-            return f"instances need the program {tool}"
-    return None

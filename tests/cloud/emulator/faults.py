@@ -45,34 +45,33 @@ class Faults:
     def clear(self):
         self.rules = []
 
-    def applies(self, rule, call):
+    @staticmethod
+    def matches(rule, call):
         match = rule["match"]
+        return (fnmatchcase(call["product"], match.get("product", "*")) and
+                fnmatchcase(call["action"], match.get("action", "*")) and
+                call["origin"].split(":")[0] == match.get("origin", "client") and
+                match.get("call", call["number"]) == call["number"])
+
+    def is_due(self, rule):
+        """Of a rule that matches; counts the call."""
+        match = rule["match"]
+        rule["seen"] += 1
         if rule["used"] >= rule.get("times", 1 if "nth" in match or "call" in match else 10**9):
             return False
-        if not fnmatchcase(call["product"], match.get("product", "*")):
+        if match.get("nth", rule["seen"]) != rule["seen"] or rule["seen"] % match.get("every", 1):
             return False
-        if not fnmatchcase(call["action"], match.get("action", "*")):
-            return False
-        if call["origin"].split(":")[0] != match.get("origin", "client"):
-            return False
-        if "call" in match and match["call"] != call["number"]:
-            return False
-        rule["seen"] += 1
-        if "nth" in match and rule["seen"] != match["nth"]:
-            return False
-        if "every" in match and rule["seen"] % match["every"]:
-            return False
-        return not ("chance" in match and self.random.random() >= match["chance"])
+        return "chance" not in match or self.random.random() < match["chance"]
 
     def choose(self, call):
         """The rule for this call, if any; called once for each call, in the order of arrival."""
-        chosen = None
-        for rule in self.rules:
-            if chosen is None and self.applies(rule, call):
-                rule["used"] += 1
-                self.applied.append({"call": call["number"], "action": call["action"], "do": rule["do"]})
-                chosen = rule
-        return chosen
+        due = [rule for rule in self.rules if self.matches(rule, call) and self.is_due(rule)]
+        if not due:
+            return None
+        due[0]["used"] += 1
+        self.applied.append({"call": call["number"], "action": call["action"], "do": due[0]["do"],
+                             "code": due[0].get("code", "")})
+        return due[0]
 
     async def before(self, rule, clock_sleep):
         if rule is None:

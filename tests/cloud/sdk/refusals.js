@@ -62,7 +62,7 @@ async function faults() {
 		callVpc('CreateVpc', { regionId: region, cidrBlock: block, clientToken: token });
 	await emulator('POST', 'faults', { match: { product: 'vpc', action: 'CreateVpc', nth: 1 }, do: 'error',
 		code: 'Throttling.User', retry_after_ms: 200 });
-	await emulator('POST', 'faults', { match: { product: 'vpc', action: 'CreateVpc', nth: 1 }, do: 'lost-reply' });
+	await emulator('POST', 'faults', { match: { product: 'vpc', action: 'CreateVpc', nth: 2 }, do: 'lost-reply' });
 	assert.strictEqual(await refusal(make('a')), 'Throttling.User');
 	assert.notStrictEqual(await refusal(make('a')), 'nothing was refused');
 	await make('a');
