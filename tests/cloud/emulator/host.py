@@ -10,7 +10,7 @@ def why_no_instances():
     if os.geteuid() != 0:
         return "instances need root (mount and network namespaces, loop devices)"
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    for tool in ("unshare", "losetup", "mkfs.ext4", "ip", "qemu-img"):
+    for tool in ("unshare", "mkfs.ext4", "ip", "qemu-img"):
         if shutil.which(tool, path=path) is None:
             return f"instances need the program {tool}"
     return None

@@ -18,6 +18,7 @@ import socket
 import subprocess
 
 from . import ecs_group
+from .loop import Loop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PORTS = (8080, 8703)
@@ -48,14 +49,12 @@ class Machine:
     # ---- disks ----
 
     def plug(self, disk):
-        name = f"vd{chr(ord('a') + disk.n)}"
-        made = subprocess.run(["losetup", "--find", "--show", disk._path], check=True, stdout=subprocess.PIPE, text=True)
-        self.loops[disk.id] = (name, made.stdout.strip(), disk.serial)
+        self.loops[disk.id] = (f"vd{chr(ord('a') + disk.n)}", Loop(disk._path), disk.serial)
 
     def unplug(self, disk):
         found = self.loops.pop(disk.id, None)
         if found:
-            subprocess.run(["losetup", "--detach", found[1]], check=False)
+            found[1].close()
 
     def prepare_system_disk(self, disk):
         if not self.booted:
@@ -77,14 +76,14 @@ class Machine:
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "user-data"), "wb") as f:
             f.write(self.instance._user_data)
-        words = [f"{name}:{device}:{serial}" for name, device, serial in self.loops.values()]
+        words = [f"{name}:{loop.device}:{serial}" for name, loop, serial in self.loops.values()]
         first = "first" if not self.booted else "again"
         addresses = [a for a in (self.instance.private_ip, METADATA) if a]
         log = open(os.path.join(self.folder, "console.log"), "ab")
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "/bin/sh",
              os.path.join(HERE, "instance-init"), self.folder, first, " ".join(addresses), *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"})
         log.close()
         line = self.process.stdout.readline().strip()
@@ -173,9 +172,9 @@ class Machine:
         process.kill()
         process.wait()
         process.stdout.close()
-        for _, device, _ in self.loops.values():
-            subprocess.run(["blockdev", "--flushbufs", device], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["losetup", "--detach", device], check=False)
+        process.stdin.close()
+        for _, loop, _ in self.loops.values():
+            loop.close()
         self.loops = {}
 
     def forget(self):
