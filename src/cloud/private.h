@@ -75,6 +75,8 @@ const struct action *action_find(enum cloud_product product, const char *name);
 const struct action *action_at(size_t n);
 const char *action_version(enum cloud_product product);
 
+/* One entry of a list; the item stays borrowed. */
+int thing_read(enum cloud_kind kind, const json_t *item, struct arena *a, struct cloud_thing *out);
 /* All texts into another arena; the item stays borrowed. */
 int cloud_thing_copy(const struct cloud_thing *from, struct arena *a, struct cloud_thing *to);
 

@@ -93,8 +93,10 @@ const char *text_decoded(struct arena *a, const char *s)
 			*to++ = *s == '+' ? ' ' : *s;
 			continue;
 		}
-		memcpy(pair, s + 1, strnlen(s + 1, 2));
-		if (!s[1] || hex_decode(pair, to, 1) < 0 || !*to)
+		if (!s[1] || !s[2])
+			return NULL;
+		memcpy(pair, s + 1, 2);
+		if (hex_decode(pair, to, 1) < 0 || !*to)
 			return NULL;
 		to++;
 		s += 2;

@@ -21,7 +21,7 @@ static const struct kind {
 	const char *id, *title, *state, *parent, *created,
 		*percent;				/* in an item; "" or NULL: none */
 	const char *name_parameter;			/* of the list */
-	const char *ready, *stopped, *leaving, *failed; /* states, each with a blank behind */
+	const char *ready, *stopped, *leaving, *failed; /* states */
 	const char *create_action, *create_id;
 	const char *delete_action, *delete_id;
 	bool force;
@@ -36,8 +36,8 @@ static const struct kind {
 			    .state = "Status",
 			    .created = "CreationTime",
 			    .name_parameter = "VpcName",
-			    .ready = "Available ",
-			    .leaving = "Deleting ",
+			    .ready = "Available",
+			    .leaving = "Deleting",
 			    .create_action = "CreateVpc",
 			    .create_id = "VpcId",
 			    .delete_action = "DeleteVpc",
@@ -53,8 +53,8 @@ static const struct kind {
 				.parent = "VpcId",
 				.created = "CreationTime",
 				.name_parameter = "VSwitchName",
-				.ready = "Available ",
-				.leaving = "Deleting ",
+				.ready = "Available",
+				.leaving = "Deleting",
 				.create_action = "CreateVSwitch",
 				.create_id = "VSwitchId",
 				.delete_action = "DeleteVSwitch",
@@ -85,9 +85,9 @@ static const struct kind {
 				 .parent = "VpcAttributes.VSwitchId",
 				 .created = "CreationTime",
 				 .name_parameter = "InstanceName",
-				 .ready = "Running ",
-				 .stopped = "Stopped ",
-				 .leaving = "Stopping ",
+				 .ready = "Running",
+				 .stopped = "Stopped",
+				 .leaving = "Stopping",
 				 .create_action = "RunInstances",
 				 .create_id = "InstanceIdSets.InstanceIdSet.0",
 				 .delete_action = "DeleteInstance",
@@ -105,8 +105,8 @@ static const struct kind {
 			     .parent = "InstanceId",
 			     .created = "CreationTime",
 			     .name_parameter = "DiskName",
-			     .ready = "In_use Available ",
-			     .leaving = "Detaching ",
+			     .ready = "In_use Available",
+			     .leaving = "Detaching",
 			     .create_action = "CreateDisk",
 			     .create_id = "DiskId",
 			     .delete_action = "DeleteDisk",
@@ -124,8 +124,8 @@ static const struct kind {
 				 .created = "CreationTime",
 				 .percent = "Progress",
 				 .name_parameter = "SnapshotName",
-				 .ready = "accomplished ",
-				 .failed = "failed ",
+				 .ready = "accomplished",
+				 .failed = "failed",
 				 .create_action = "CreateSnapshot",
 				 .create_id = "SnapshotId",
 				 .delete_action = "DeleteSnapshot",
@@ -142,8 +142,8 @@ static const struct kind {
 			      .created = "CreationTime",
 			      .percent = "Progress",
 			      .name_parameter = "ImageName",
-			      .ready = "Available ",
-			      .failed = "CreateFailed UnAvailable ",
+			      .ready = "Available",
+			      .failed = "CreateFailed UnAvailable",
 			      .create_action = "CreateImage",
 			      .create_id = "ImageId",
 			      .delete_action = "DeleteImage",
@@ -159,8 +159,8 @@ static const struct kind {
 				    .parent = "ResourceId",
 				    .created = "CreationTime",
 				    .percent = "TaskProcess",
-				    .ready = "Finished ",
-				    .failed = "Failed Cancelled Canceled ",
+				    .ready = "Finished",
+				    .failed = "Failed Cancelled Canceled",
 				    .create_action = "ExportImage",
 				    .create_id = "TaskId",
 				    .delete_action = "CancelTask",
@@ -175,8 +175,8 @@ static const struct kind {
 				  .state = "Status",
 				  .created = "CreationTime",
 				  .name_parameter = "ImageName",
-				  .ready = "Available ",
-				  .failed = "Pack_failed Upload_failed Unavailable ",
+				  .ready = "Available",
+				  .failed = "Pack_failed Upload_failed Unavailable",
 				  .create_action = "ImportImage",
 				  .create_id = "ImageId",
 				  .delete_action = "DeleteImage",
@@ -201,13 +201,18 @@ int cloud_kind_parse(const char *name, enum cloud_kind *out)
 
 /* ---- reading an item ---- */
 
+/* words: "In_use Available", or NULL. */
 static bool has_word(const char *words, const char *word)
 {
 	size_t n = strlen(word);
 
-	for (const char *at = words; at && (at = strstr(at, word)); at++)
-		if ((at == words || at[-1] == ' ') && at[n] == ' ')
+	for (; words && *words; words += strspn(words, " ")) {
+		size_t here = strcspn(words, " ");
+
+		if (here == n && memcmp(words, word, n) == 0)
 			return true;
+		words += here;
+	}
 	return false;
 }
 
@@ -232,8 +237,7 @@ static const char *text_at(const json_t *item, const char *path, struct arena *a
 	return path ? arena_strdup(a, cloud_get_string_or(item, path, "")) : "";
 }
 
-static int read_item(enum cloud_kind kind, const json_t *item, struct arena *a,
-		     struct cloud_thing *out)
+int thing_read(enum cloud_kind kind, const json_t *item, struct arena *a, struct cloud_thing *out)
 {
 	const struct kind *k = &kinds[kind];
 	const char *id;
@@ -274,7 +278,7 @@ static int describe_task(struct cloud *c, const char *region, const char *id, st
 	if (rc < 0)
 		return rc;
 	keep(c, reply);
-	return read_item(CLOUD_KIND_EXPORT_TASK, reply, a, out);
+	return thing_read(CLOUD_KIND_EXPORT_TASK, reply, a, out);
 }
 
 /* What all lists of a kind are asked with. */
@@ -313,7 +317,7 @@ int cloud_describe(struct cloud *c, enum cloud_kind kind, const char *region, co
 	/* Some products match fuzzily. */
 	json_array_foreach (list, i, item)
 		if (strcmp(cloud_get_string_or(item, k->id, ""), id) == 0)
-			return read_item(kind, item, a, out);
+			return thing_read(kind, item, a, out);
 	return fail(ENOENT, "%s %s is not there", k->name, id);
 }
 
@@ -364,7 +368,7 @@ int cloud_list(struct cloud *c, enum cloud_kind kind, const char *region, const 
 	json_array_foreach (items, i, item) {
 		struct cloud_thing thing;
 
-		rc = read_item(kind, item, a, &thing);
+		rc = thing_read(kind, item, a, &thing);
 		if (rc < 0)
 			return fail_in(rc, "%s", k->list_action);
 		if ((name && strcmp(thing.name, name) != 0) ||

@@ -312,6 +312,7 @@ static void times_and_encodings_go_there_and_back(void **state)
 	assert_string_equal(text_base64(a, "foobar", 6), "Zm9vYmFy");
 	assert_string_equal(text_decoded(a, text_encoded(a, "a b/\xff+~", false)), "a b/\xff+~");
 	assert_null(text_decoded(a, "abc%4"));
+	assert_null(text_decoded(a, "%41bc%4"));
 	assert_null(text_decoded(a, "%00"));
 }
 
