@@ -320,14 +320,16 @@ static json_t *result_json(const struct copy_result *result, const struct map *m
 
 		json_array_append_new(
 			disks,
-			json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "name",
+			json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "name",
 				  json_str(map->disks[i].name), "chunks", json_u64(d->chunks),
 				  "read_bytes", json_u64(d->read_bytes), "sent_chunks",
 				  json_u64(d->sent_chunks), "sent_plain_bytes",
 				  json_u64(d->sent_plain_bytes), "skipped_chunks",
 				  json_u64(d->skipped_chunks), "kept_chunks",
 				  json_u64(d->kept_chunks), "zero_chunks", json_u64(d->zero_chunks),
-				  "wire_bytes", json_u64(d->wire_bytes)));
+				  "wire_bytes", json_u64(d->wire_bytes), "received_bytes",
+				  json_u64(d->received_bytes), "patched_chunks",
+				  json_u64(d->patched_chunks)));
 	}
 	return json_pack("{s:o,s:o,s:o,s:o}", "disks", disks, "elapsed_ms",
 			 json_u64(result->elapsed_ms), "running_ms", json_u64(result->running_ms),

@@ -135,8 +135,10 @@ struct copy_disk_result {
 	uint64_t skipped_chunks;   /* unread, as durable under the same run id */
 	uint64_t kept_chunks;	   /* read, and the receiver's digest was equal */
 	uint64_t zero_chunks;	   /* told as zero */
-	uint64_t wire_bytes;
-	bool verified_digests; /* the receiver keeps digests: false with a foreign server */
+	uint64_t patched_chunks;   /* of the sent ones: only the blocks that differ */
+	uint64_t wire_bytes;	   /* sent, TLS and all */
+	uint64_t received_bytes;   /* answers: digests, and marks of blocks */
+	bool verified_digests;	   /* the receiver keeps digests: false with a foreign server */
 	/* For each chunk: WIRE_DIGEST_BYTES. Meaningful where data[i] is set; the others are zero.
 	 */
 	uint8_t *digests;

@@ -267,6 +267,8 @@ static void add_up(struct round *r)
 	d->sent_plain_bytes += atomic_load(&r->sent_plain_bytes);
 	d->kept_chunks += atomic_load(&r->kept_chunks);
 	d->zero_chunks += atomic_load(&r->zero_chunks);
+	d->patched_chunks += atomic_load(&r->patched_chunks);
+	d->received_bytes += round_received_bytes(r);
 	d->skipped_chunks += r->cursor.skipped_chunks;
 	d->wire_bytes += round_wire_bytes(r);
 	d->verified_digests = r->info.chunks_ok;

@@ -102,8 +102,10 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 	return true;
 }
 
-void pack_item(struct packer *p, struct item *item, unsigned compression)
+void pack_scan(struct item *item)
 {
+	item->patch = PATCH_NONE;
+	item->wire.patch = false;
 	item->plain_bytes = (uint32_t)wire_chunk_scan(item->data, item->bytes, item->wire.bitmap);
 	if (item->plain_bytes == 0) {
 		item->kind = ITEM_ZERO;
@@ -114,6 +116,12 @@ void pack_item(struct packer *p, struct item *item, unsigned compression)
 	item->zero_bytes = item->bytes - item->plain_bytes;
 	item->zero_bytes -= min_of(item->zero_bytes, item->bytes - item->map_bytes);
 	wire_digest(item->data, item->bytes, item->wire.digest);
+}
+
+void pack_compress(struct packer *p, struct item *item, unsigned compression)
+{
+	if (item->kind != ITEM_CHUNK)
+		return;
 	item->wire.codec = WIRE_CODEC_PLAIN;
 	item->wire.data_bytes = item->bytes;
 	if (compress(p, item, compression)) {
@@ -121,4 +129,26 @@ void pack_item(struct packer *p, struct item *item, unsigned compression)
 		exchange(p, item);
 	}
 	item->wire.data = item->data;
+}
+
+void pack_patch(struct item *item)
+{
+	uint8_t own[WIRE_MARKS_BYTES], bitmap[WIRE_BITMAP_BYTES] = {0};
+	size_t bytes = 0;
+
+	item->patch = PATCH_MADE;
+	wire_chunk_marks(item->data, item->bytes, own);
+	for (unsigned i = 0; (size_t)i * WIRE_BLOCK_BYTES < item->bytes; i++) {
+		size_t at = i * WIRE_MARK_BYTES;
+
+		if (memcmp(own + at, item->marks + at, WIRE_MARK_BYTES) != 0)
+			bitmap[i / 8] = (uint8_t)(bitmap[i / 8] | 1u << i % 8);
+	}
+	/* At least one differs, or the digests would not. Blocks of zeros must be sent here. */
+	if (wire_bitmap_bytes(bitmap, item->bytes, &bytes) < 0 || bytes == 0 ||
+	    bytes >= item->plain_bytes)
+		return;
+	memcpy(item->wire.bitmap, bitmap, sizeof(bitmap));
+	item->plain_bytes = (uint32_t)bytes;
+	item->wire.patch = true;
 }

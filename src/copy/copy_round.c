@@ -166,6 +166,21 @@ uint64_t round_wire_bytes(const struct round *r)
 	return total;
 }
 
+uint64_t round_received_bytes(const struct round *r)
+{
+	uint64_t total = 0, sent, received;
+
+	for (unsigned i = 0; i < r->connections; i++) {
+		wire_nbd_counters(r->nbd[i], &sent, &received);
+		total += received;
+	}
+	if (r->ask && r->ask != r->nbd[0]) {
+		wire_nbd_counters(r->ask, &sent, &received);
+		total += received;
+	}
+	return total;
+}
+
 void round_disconnect(struct round *r)
 {
 	if (r->ask && r->ask != r->nbd[0])

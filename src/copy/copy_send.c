@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "copy/private.h"
 
 #define LOOK_MS	       50
@@ -54,6 +55,7 @@ static void book(struct round *r, struct item *item)
 	atomic_fetch_add(&r->zero_bytes, item->zero_bytes);
 	if (item->kind == ITEM_CHUNK) {
 		atomic_fetch_add(&r->sent_chunks, 1);
+		atomic_fetch_add(&r->patched_chunks, item->wire.patch);
 		atomic_fetch_add(&r->sent_plain_bytes, item->plain_bytes);
 	} else if (item->kind == ITEM_ZERO) {
 		atomic_fetch_add(&r->zero_chunks, item->count);
@@ -90,6 +92,15 @@ static int refused(struct round *r, const struct item *item, const struct wire_d
 	}
 }
 
+/* The marks have come, or the receiver cannot make them: then the whole chunk is sent. */
+static void take_marks(struct round *r, struct item *item, int rc)
+{
+	if (rc == 0)
+		pack_patch(item);
+	item->patch = PATCH_MADE;
+	queue_push(&r->work, item);
+}
+
 static int take_answer(struct sender *s, const struct wire_done *done)
 {
 	struct round *r = s->round;
@@ -100,6 +111,16 @@ static int take_answer(struct sender *s, const struct wire_done *done)
 		round_fail(r, fail_code(EPIPE, "RECEIVER_UNREACHABLE", "the receiver shuts down"),
 			   true);
 		return -EPIPE;
+	}
+	if (item->patch == PATCH_ASK) {
+		take_marks(r, item, done->rc);
+		return 0;
+	}
+	/* It has forgotten the chunk now, so that the next round sends all of it. */
+	if (done->rc == -EBADMSG && item->wire.patch) {
+		log_warn("disk %s: %s", r->state->map->name, done->message);
+		queue_push(&r->engine->pool, item);
+		return 0;
 	}
 	if (done->rc == -EBADMSG && ++item->attempts < ATTEMPTS_MAX) {
 		queue_push(&r->send, item);
@@ -191,6 +212,12 @@ static int submit_item(struct sender *s, struct item *item)
 
 	if (!s->round->info.chunks_ok)
 		return submit_foreign(s, item, offset, length);
+	if (item->patch == PATCH_ASK) {
+		request.command = NBD_CMD_BLOCK_DIGESTS;
+		request.length_bytes = 1;
+		request.into = item->marks;
+		return submit(s, item, &request);
+	}
 	switch (item->kind) {
 	case ITEM_CHUNK:
 		request.command = NBD_CMD_CHUNK_WRITE;
@@ -213,9 +240,11 @@ static uint64_t wire_estimate(const struct sender *s, const struct item *item)
 {
 	uint64_t bytes = REQUEST_EXTRA;
 
-	if (item->kind == ITEM_CHUNK && item->wire.codec == WIRE_CODEC_ZSTD)
+	bool data = item->kind == ITEM_CHUNK && item->patch != PATCH_ASK;
+
+	if (data && item->wire.codec == WIRE_CODEC_ZSTD)
 		bytes += item->wire.data_bytes;
-	else if (item->kind == ITEM_CHUNK)
+	else if (data)
 		bytes += s->round->info.chunks_ok ? item->plain_bytes : item->bytes;
 	return bytes + div_up(bytes, TLS_RECORD) * TLS_EXTRA;
 }

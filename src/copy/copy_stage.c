@@ -8,12 +8,34 @@
 /* How often a waiting thread looks whether it should end. */
 #define LOOK_MS 100
 
-static void leave(struct round *r, unsigned *of_stage, struct queue *next)
+/* What asks the receiver comes back to the workers: the queue closes behind the last of all. */
+static void close_work(struct round *r)
+{
+	if (r->readers_left == 0 && r->unworked == 0)
+		queue_close(&r->work);
+}
+
+void round_read_one(struct round *r)
+{
+	LOCK_SCOPE(&r->lock);
+	r->unworked++;
+}
+
+void round_worked_one(struct round *r)
+{
+	LOCK_SCOPE(&r->lock);
+	r->unworked--;
+	close_work(r);
+}
+
+static void leave(struct round *r, unsigned *of_stage)
 {
 	LOCK_SCOPE(&r->lock);
 
-	if (--*of_stage == 0)
-		queue_close(next);
+	--*of_stage;
+	close_work(r);
+	if (r->workers_left == 0)
+		queue_close(&r->send);
 	if (--r->threads_left == 0)
 		pthread_cond_signal(&r->ended);
 }
@@ -37,6 +59,7 @@ static bool read_next(struct round *r)
 	if (!item)
 		return true;
 	item->rescue = false;
+	item->patch = PATCH_NONE;
 	if (!cursor_next(&r->cursor, item) && !rescue_next(r, item)) {
 		queue_push(&e->pool, item);
 		return false;
@@ -53,6 +76,7 @@ static bool read_next(struct round *r)
 			round_fail(r, rc, false);
 		return rc > 0;
 	}
+	round_read_one(r);
 	queue_push(&r->work, item);
 	return true;
 }
@@ -63,21 +87,26 @@ void *reader_main(void *hand)
 
 	while (round_go_on(r) && read_next(r))
 		;
-	leave(r, &r->readers_left, &r->work);
+	leave(r, &r->readers_left);
 	return NULL;
 }
 
-/* What is read equals what the receiver has from another run: it need only be told so. */
-static void compare(const struct disk_state *s, struct item *item)
+/*
+ * What is read equals what the receiver has from another run: it need only be told so. What it has
+ * another version of may differ in few blocks.
+ */
+static void compare(const struct round *r, struct item *item)
 {
+	const struct disk_state *s = r->state;
 	uint8_t flags = s->flags[item->chunk];
 
 	if (!(flags & CHUNK_KNOWN) || (item->kind == ITEM_CHUNK) != !!(flags & CHUNK_DATA))
 		return;
 	if (item->kind == ITEM_CHUNK && memcmp(s->digests + item->chunk * WIRE_DIGEST_BYTES,
 					       item->wire.digest, WIRE_DIGEST_BYTES) != 0)
-		return;
-	item->kind = ITEM_KEEP;
+		item->patch = r->info.patch_ok ? PATCH_ASK : PATCH_NONE;
+	else
+		item->kind = ITEM_KEEP;
 }
 
 void *worker_main(void *arg)
@@ -89,10 +118,18 @@ void *worker_main(void *arg)
 	while (!atomic_load(&r->stop) && (item = queue_pop(&r->work, -1))) {
 		unsigned compression = r->info.zstd_ok ? atomic_load(&r->engine->compression) : 0;
 
-		pack_item(&r->engine->packers[hand->index], item, compression);
-		compare(r->state, item);
+		if (item->patch != PATCH_MADE) {
+			pack_scan(item);
+			compare(r, item);
+		}
+		if (item->patch == PATCH_ASK) {
+			queue_push(&r->send, item);
+			continue;
+		}
+		pack_compress(&r->engine->packers[hand->index], item, compression);
 		to_senders(r, item);
+		round_worked_one(r);
 	}
-	leave(r, &r->workers_left, &r->send);
+	leave(r, &r->workers_left);
 	return NULL;
 }

@@ -27,6 +27,13 @@ enum item_kind {
 	ITEM_KEEP,  /* chunks [chunk, chunk + count) are right as they stand */
 };
 
+/* A chunk of which the receiver has another version: only what differs need travel. */
+enum patch {
+	PATCH_NONE,
+	PATCH_ASK,  /* the sender is to ask for the marks of the receiver's blocks */
+	PATCH_MADE, /* the answer is there; the bitmap names what is to be sent */
+};
+
 struct item {
 	struct item *next;
 	enum item_kind kind;
@@ -41,6 +48,8 @@ struct item {
 	uint32_t plain_bytes; /* of the blocks that are not zero */
 	unsigned attempts;    /* sends that the receiver found corrupted */
 	unsigned parts;	      /* requests without an answer yet */
+	enum patch patch;
+	uint8_t marks[WIRE_MARKS_BYTES]; /* of the receiver's blocks */
 	struct wire_chunk wire;
 	uint8_t *data; /* WIRE_CHUNK_BYTES from aligned_alloc(4096); a worker may exchange it, and
 			  a read that hangs takes it away for another */
@@ -105,10 +114,17 @@ int pack_init(struct packer *p, size_t context_bytes);
 void pack_fini(struct packer *p);
 
 /*
- * Scan, digest and compress the item's chunk. A chunk of zeros becomes an ITEM_ZERO. Compression
- * that saves less than 3 % is not used.
+ * Scan and digest the item's chunk: a chunk of zeros becomes an ITEM_ZERO. Then compress it, unless
+ * that saves less than 3 %.
  */
-void pack_item(struct packer *p, struct item *item, unsigned compression);
+void pack_scan(struct item *item);
+void pack_compress(struct packer *p, struct item *item, unsigned compression);
+
+/*
+ * The receiver's marks are there: take out of the bitmap what it has, unless that is hardly
+ * anything. The item is PATCH_MADE.
+ */
+void pack_patch(struct item *item);
 
 /* ---- rate: copy_rate.c ---- */
 
@@ -337,15 +353,16 @@ struct round {
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
 	unsigned readers_left, workers_left, threads_left;
-	bool lost; /* a connection went away: try again */
-	int rc;	   /* of the first failure */
+	unsigned unworked; /* items that were read and are not yet with the senders for good */
+	bool lost;	   /* a connection went away: try again */
+	int rc;		   /* of the first failure */
 	char code[ERR_CODE_MAX];
 	char reason[ERR_REASON_MAX];
 	atomic_bool stop;
 
 	/* Counted when answered. */
 	_Atomic uint64_t read_bytes, done_bytes, zero_bytes, sent_chunks, sent_plain_bytes,
-		kept_chunks, zero_chunks;
+		kept_chunks, zero_chunks, patched_chunks;
 };
 
 /* A thread of a round. */
@@ -368,6 +385,11 @@ bool round_go_on(struct round *r);
 int round_connect(struct round *r);
 void round_disconnect(struct round *r);
 
+/* Under no lock: one more item was read, or one has left the workers. The last of them, when the
+ * readers have ended, closes the work queue. */
+void round_read_one(struct round *r);
+void round_worked_one(struct round *r);
+
 /* Read what the receiver holds into the state. */
 int round_ask(struct round *r);
 
@@ -376,6 +398,7 @@ int round_settle(struct round *r);
 
 /* Bytes on the wire of the open connections. */
 uint64_t round_wire_bytes(const struct round *r);
+uint64_t round_received_bytes(const struct round *r);
 
 /* Thread bodies; the argument is a struct hand. */
 void *reader_main(void *hand);

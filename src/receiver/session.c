@@ -256,6 +256,7 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 {
 	static const uint8_t no_run[WIRE_RUN_ID_BYTES];
 	const struct wire_grant grant = {.version = WIRE_EXTENSION_VERSION,
+					 .features = WIRE_FEATURE_PATCH,
 					 .chunk_shift = WIRE_CHUNK_SHIFT,
 					 .digest = WIRE_DIGEST_XXH3_128,
 					 .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,

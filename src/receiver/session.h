@@ -50,6 +50,7 @@ int session_digests(struct session *s, const struct nbd_request *q);
 int session_durable(struct session *s, const struct nbd_request *q);
 int session_keep(struct session *s, const struct nbd_request *q);
 int session_readback(struct session *s, const struct nbd_request *q);
+int session_block_digests(struct session *s, const struct nbd_request *q);
 
 /* The request's chunks are aligned and inside the disk, and the extension is on. */
 int session_check_chunks(const struct session *s, const struct nbd_request *q);

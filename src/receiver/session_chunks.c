@@ -69,6 +69,10 @@ static int take_chunk(struct session *s, uint64_t chunk, size_t chunk_bytes,
 
 	if (rc < 0)
 		return rc;
+	if (h->patch)
+		return store_patch(s->store, chunk, h->bitmap, blocks,
+				   blocks == s->data ? s->blocks : s->data, h->digest,
+				   session_run_id(s));
 	whole = whole_chunk(s, h, chunk_bytes, blocks);
 	wire_digest(whole, chunk_bytes, digest);
 	if (memcmp(digest, h->digest, sizeof(digest)) != 0)
@@ -158,6 +162,30 @@ static int send_digests(struct session *s, const struct nbd_request *q, uint64_t
 	}
 	rc = session_reply_part(s, q, NBD_REPLY_DIGESTS, *chunk == end, (uint32_t)writer_used(&w));
 	return rc < 0 ? rc : wire_stream_write(s->stream, s->data, writer_used(&w));
+}
+
+/* What stands there now, as far as it can be told in a kibibyte. */
+int session_block_digests(struct session *s, const struct nbd_request *q)
+{
+	uint8_t raw[WIRE_MARKS_HEAD_BYTES + WIRE_MARKS_BYTES];
+	struct writer w = writer_of(raw, sizeof(raw));
+	uint64_t chunk = q->offset >> WIRE_CHUNK_SHIFT;
+	size_t bytes;
+	int rc = session_check_chunks(s, q);
+
+	if (rc == 0 && q->length != 1)
+		rc = fail(EINVAL, "BLOCK_DIGESTS of more than one chunk");
+	if (rc < 0)
+		return session_reply_error(s, q, rc);
+	bytes = (size_t)min_of((uint64_t)WIRE_CHUNK_BYTES, store_size_bytes(s->store) - q->offset);
+	rc = store_read(s->store, s->data, bytes, q->offset);
+	if (rc < 0)
+		return session_reply_error(s, q, rc);
+	writer_be(&w, chunk, 8);
+	wire_chunk_marks(s->data, bytes, w.at);
+	w.at += div_up(bytes, WIRE_BLOCK_BYTES) * WIRE_MARK_BYTES;
+	rc = session_reply_part(s, q, NBD_REPLY_BLOCK_DIGESTS, true, (uint32_t)writer_used(&w));
+	return rc < 0 ? rc : wire_stream_write(s->stream, raw, writer_used(&w));
 }
 
 int session_digests(struct session *s, const struct nbd_request *q)

@@ -272,6 +272,8 @@ static int on_request(struct session *s, const struct nbd_request *q)
 		return session_keep(s, q);
 	case NBD_CMD_READBACK:
 		return session_readback(s, q);
+	case NBD_CMD_BLOCK_DIGESTS:
+		return session_block_digests(s, q);
 	default:
 		return session_reply_error(s, q, fail(EINVAL, "a command that is not known here"));
 	}

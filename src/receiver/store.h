@@ -68,6 +68,15 @@ uint8_t *store_buffer(void);
 int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
 		const uint8_t *plain, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
 
+/*
+ * A chunk of which only the blocks in the bitmap are given, one behind the other; the others stay
+ * as they are. `whole` is a store_buffer() to work in. -EBADMSG when what comes out does not have
+ * the digest: then the chunk is unknown, and its bytes are as they were.
+ */
+int store_patch(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+		const uint8_t *blocks, uint8_t *whole, const uint8_t digest[WIRE_DIGEST_MAX],
+		const uint8_t *run_id);
+
 /* Take known chunks over into this run; -ENOENT when one of them is not known. */
 int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *run_id);
 

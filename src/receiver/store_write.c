@@ -404,6 +404,56 @@ int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMA
 	return give_back_known(s, chunk, 1, WIRE_DATA, digest, run_id);
 }
 
+static void lay_over(uint8_t *whole, const uint8_t *bitmap, const uint8_t *blocks,
+		     size_t chunk_bytes)
+{
+	unsigned block = 0, run = 0;
+
+	while (wire_bitmap_run(bitmap, &block, &run)) {
+		size_t start = (size_t)block * WIRE_BLOCK_BYTES;
+		size_t bytes = min_of((size_t)run * WIRE_BLOCK_BYTES, chunk_bytes - start);
+
+		memcpy(whole + start, blocks, bytes);
+		blocks += bytes;
+		block += run;
+	}
+}
+
+/* The chunk is ours from before it is read, so that nobody changes it in between. */
+int store_patch(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+		const uint8_t *blocks, uint8_t *whole, const uint8_t digest[WIRE_DIGEST_MAX],
+		const uint8_t *run_id)
+{
+	uint64_t offset = chunk << WIRE_CHUNK_SHIFT;
+	size_t chunk_bytes = (size_t)store_chunk_bytes(s, chunk);
+	uint8_t made[WIRE_DIGEST_MAX];
+	bool was_zero, zero;
+	int rc = take(s, chunk, 1, &was_zero);
+
+	if (rc < 0)
+		return rc;
+	rc = io_pread(s->fd, whole, chunk_bytes, offset, s->path);
+	if (rc == 0) {
+		lay_over(whole, bitmap, blocks, chunk_bytes);
+		wire_digest(whole, chunk_bytes, made);
+		if (memcmp(made, digest, sizeof(made)) != 0)
+			rc = fail(EBADMSG,
+				  "chunk %llu of disk%u does not have its digest after its changed "
+				  "blocks were laid over it",
+				  (unsigned long long)chunk, s->disk);
+	}
+	/* As if the chunk were zero: what is not in the bitmap is not touched. */
+	if (rc == 0)
+		rc = write_blocks(s, offset, chunk_bytes, bitmap, whole, true);
+	if (rc < 0) {
+		give_back(s, chunk, 1);
+		return rc;
+	}
+	zero = io_is_zero(whole, chunk_bytes);
+	return give_back_known(s, chunk, 1, zero ? WIRE_ZERO : WIRE_DATA, zero ? NULL : digest,
+			       run_id);
+}
+
 int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *run_id)
 {
 	int rc;

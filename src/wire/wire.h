@@ -43,6 +43,14 @@ void wire_digest_blocks(const uint8_t bitmap[WIRE_BITMAP_BYTES], const void *blo
 void wire_digest_zero(size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
 
 /*
+ * The short digest of each block of a chunk, WIRE_MARK_BYTES each, for finding those that differ:
+ * the first bytes of the block's XXH3-128. What they miss, the chunk's own digest finds.
+ */
+#define WIRE_MARK_BYTES	 4
+#define WIRE_MARKS_BYTES (WIRE_CHUNK_BLOCKS * WIRE_MARK_BYTES)
+void wire_chunk_marks(const void *chunk, size_t bytes, uint8_t marks[WIRE_MARKS_BYTES]);
+
+/*
  * Bit i (byte i / 8, bit i % 8) is set when block i holds a byte that is not zero. A chunk's last
  * block may be short. Returns the number of plain bytes in set blocks: 0 means all zero, bytes
  * means that the whole chunk is present. Any thread.
@@ -257,6 +265,7 @@ enum nbd_command {
 	NBD_CMD_DURABLE = 0x4303,
 	NBD_CMD_KEEP = 0x4304,
 	NBD_CMD_READBACK = 0x4305,
+	NBD_CMD_BLOCK_DIGESTS = 0x4306,
 };
 
 enum nbd_command_flag {
@@ -274,6 +283,7 @@ enum nbd_reply_type {
 	NBD_REPLY_BLOCK_STATUS = 5,
 	NBD_REPLY_DIGESTS = 0x4302,
 	NBD_REPLY_DURABLE = 0x4303,
+	NBD_REPLY_BLOCK_DIGESTS = 0x4306,
 	NBD_REPLY_ERROR = 0x8001,
 	NBD_REPLY_ERROR_OFFSET = 0x8002,
 };
@@ -321,6 +331,7 @@ struct wire_nbd_info {
 	bool block_status_ok; /* base:allocation */
 	bool chunks_ok;	      /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
 	bool zstd_ok;	      /* ours: codec zstd */
+	bool patch_ok;	      /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
 	bool tls;
 };
 
@@ -346,6 +357,7 @@ struct wire_chunk {
 	enum wire_codec codec;
 	uint8_t bitmap[WIRE_BITMAP_BYTES]; /* at least one bit set; all-zero chunks: WRITE_ZEROES */
 	uint8_t digest[WIRE_DIGEST_MAX];   /* of the whole plain chunk, zeros included */
+	bool patch; /* blocks that are not in the bitmap stay as they are; needs patch_ok */
 	/* PLAIN: the whole chunk in memory, of which the set blocks are sent (no need to gather).
 	 * ZSTD: one zstd frame, with content size, of the gathered blocks. */
 	const void *data;
@@ -354,13 +366,13 @@ struct wire_chunk {
 };
 
 struct wire_request {
-	enum nbd_command
-		command; /* READ WRITE FLUSH TRIM WRITE_ZEROES BLOCK_STATUS CHUNK_WRITE KEEP */
-	unsigned flags;	 /* enum nbd_command_flag */
+	enum nbd_command command; /* READ WRITE FLUSH TRIM WRITE_ZEROES BLOCK_STATUS CHUNK_WRITE
+				     KEEP BLOCK_DIGESTS */
+	unsigned flags;		  /* enum nbd_command_flag */
 	uint64_t offset_bytes;
 	uint32_t length_bytes; /* not for CHUNK_WRITE: the chunk's own length follows from offset */
 	const void *data;      /* WRITE: length_bytes of it */
-	void *into;	       /* READ: length_bytes of room */
+	void *into;	       /* READ: length_bytes of room; BLOCK_DIGESTS: WIRE_MARKS_BYTES */
 	struct wire_extent *extents; /* BLOCK_STATUS: room for extent_max */
 	unsigned extent_max;
 	const struct wire_chunk *chunk; /* CHUNK_WRITE */
@@ -562,13 +574,16 @@ struct wire_grant {
 	uint8_t digest;
 	uint32_t codecs;
 	uint32_t request_max; /* longest CHUNK_WRITE */
+	uint32_t features;    /* enum wire_feature; a client ignores what it does not know */
 };
+enum wire_feature { WIRE_FEATURE_PATCH = 1 };
 int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out);
 void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_BYTES]);
 
 /* Head of CHUNK_WRITE; checked against the request's length and the chunk's plain size. */
 struct wire_chunk_head {
 	enum wire_codec codec;
+	bool patch;
 	uint32_t payload_bytes;
 	uint32_t present_bytes; /* plain bytes of the blocks in the bitmap */
 	uint8_t bitmap[WIRE_BITMAP_BYTES];
@@ -577,6 +592,11 @@ struct wire_chunk_head {
 int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t request_bytes,
 			  size_t chunk_bytes, struct wire_chunk_head *out);
 void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CHUNK_HEAD_BYTES]);
+
+/* The reply to BLOCK_DIGESTS for a chunk of so many bytes; -EINVAL. */
+int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chunk_bytes,
+		     uint8_t marks[WIRE_MARKS_BYTES]);
+#define WIRE_MARKS_HEAD_BYTES 8
 
 /* One structured reply to DIGESTS; calls fn for each run. fn's error, or -EINVAL. */
 int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx);

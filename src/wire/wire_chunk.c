@@ -79,3 +79,17 @@ size_t wire_chunk_gather(const void *chunk, size_t bytes, const uint8_t bitmap[W
 	}
 	return used;
 }
+
+void wire_chunk_marks(const void *chunk, size_t bytes, uint8_t marks[WIRE_MARKS_BYTES])
+{
+	const uint8_t *data = chunk;
+
+	memset(marks, 0, WIRE_MARKS_BYTES);
+	for (unsigned i = 0; (size_t)i * WIRE_BLOCK_BYTES < bytes; i++) {
+		size_t at = (size_t)i * WIRE_BLOCK_BYTES;
+		uint8_t digest[WIRE_DIGEST_MAX];
+
+		wire_digest(data + at, min_of(bytes - at, (size_t)WIRE_BLOCK_BYTES), digest);
+		memcpy(marks + i * WIRE_MARK_BYTES, digest, WIRE_MARK_BYTES);
+	}
+}

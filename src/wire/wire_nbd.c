@@ -169,6 +169,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 		return not_nbd(n, "the extension's grant has no end");
 	n->info.chunks_ok = true;
 	n->info.zstd_ok = grant.codecs & 1u << WIRE_CODEC_ZSTD;
+	n->info.patch_ok = grant.features & WIRE_FEATURE_PATCH;
 	return 0;
 }
 

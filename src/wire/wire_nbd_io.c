@@ -180,6 +180,7 @@ static int on_rest(struct wire_nbd *n)
 		return expect_body(n);
 	case NBD_REPLY_DIGESTS:
 	case NBD_REPLY_DURABLE:
+	case NBD_REPLY_BLOCK_DIGESTS:
 		if ((unsigned)s->request.command != r->type &&
 		    (s->request.command != NBD_CMD_READBACK || r->type != NBD_REPLY_DIGESTS))
 			return violated(n, "a report that was not asked for");
@@ -269,6 +270,12 @@ static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
 {
 	int rc;
 
+	if (n->rx_reply.type == NBD_REPLY_BLOCK_DIGESTS)
+		return wire_marks_parse(n->scratch, bytes,
+					s->request.offset_bytes >> WIRE_CHUNK_SHIFT,
+					min_of((uint64_t)WIRE_CHUNK_BYTES,
+					       n->info.size_bytes - s->request.offset_bytes),
+					s->request.into);
 	if (n->rx_reply.type == NBD_REPLY_DURABLE)
 		return wire_durable_parse(n->scratch, bytes, &n->durable);
 	if (s->result.rc != 0)
@@ -415,7 +422,7 @@ static int send_chunk(struct wire_nbd *n, const struct wire_chunk *c, size_t chu
 static int make_chunk_head(struct wire_nbd *n, const struct wire_request *r, size_t *chunk_bytes,
 			   uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t *length)
 {
-	struct wire_chunk_head head = {.codec = r->chunk->codec};
+	struct wire_chunk_head head = {.codec = r->chunk->codec, .patch = r->chunk->patch};
 	size_t present;
 
 	if (!n->info.chunks_ok || r->offset_bytes % WIRE_CHUNK_BYTES != 0 ||

@@ -193,7 +193,7 @@ int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out)
 	out->digest = cursor_u8(&c);
 	out->codecs = cursor_be32(&c);
 	out->request_max = cursor_be32(&c);
-	cursor_skip(&c, 4);
+	out->features = cursor_be32(&c);
 	return cursor_ok(&c) && out->version == WIRE_EXTENSION_VERSION &&
 			       out->chunk_shift == WIRE_CHUNK_SHIFT &&
 			       out->digest == WIRE_DIGEST_XXH3_128 &&
@@ -212,17 +212,35 @@ void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_
 	writer_be(&w, g->digest, 1);
 	writer_be(&w, g->codecs, 4);
 	writer_be(&w, g->request_max, 4);
-	writer_be(&w, 0, 4);
+	writer_be(&w, g->features, 4);
 }
+
+int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chunk_bytes,
+		     uint8_t marks[WIRE_MARKS_BYTES])
+{
+	struct cursor c = cursor_of(data, bytes);
+	size_t n = div_up(chunk_bytes, WIRE_BLOCK_BYTES) * WIRE_MARK_BYTES;
+
+	if (cursor_be64(&c) != chunk || cursor_left(&c) != n || n > WIRE_MARKS_BYTES)
+		return -EINVAL;
+	memset(marks, 0, WIRE_MARKS_BYTES);
+	cursor_copy(&c, marks, n);
+	return cursor_ok(&c) ? 0 : -EINVAL;
+}
+
+/* In the head's flags. */
+#define CHUNK_FLAG_PATCH 1u
 
 int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t request_bytes,
 			  size_t chunk_bytes, struct wire_chunk_head *out)
 {
 	struct cursor c = cursor_of(raw, WIRE_CHUNK_HEAD_BYTES);
-	unsigned codec = cursor_u8(&c), kind = cursor_u8(&c), zero = cursor_be16(&c);
+	unsigned codec = cursor_u8(&c), kind = cursor_u8(&c), flags = cursor_be16(&c), zero;
 	size_t present;
 
 	out->codec = codec;
+	out->patch = flags & CHUNK_FLAG_PATCH;
+	zero = flags & ~CHUNK_FLAG_PATCH;
 	out->payload_bytes = cursor_be32(&c);
 	out->present_bytes = cursor_be32(&c);
 	zero |= cursor_be32(&c);
@@ -252,7 +270,7 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 
 	writer_be(&w, h->codec, 1);
 	writer_be(&w, WIRE_DIGEST_XXH3_128, 1);
-	writer_be(&w, 0, 2);
+	writer_be(&w, h->patch ? CHUNK_FLAG_PATCH : 0, 2);
 	writer_be(&w, h->payload_bytes, 4);
 	writer_be(&w, h->present_bytes, 4);
 	writer_be(&w, 0, 4);

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wire_offer offer;
 	struct wire_grant grant;
 	struct wire_durable durable;
+	uint8_t marks[WIRE_MARKS_BYTES];
 	uint64_t sum = 0;
 	int kind = size ? *data : 0;
 
@@ -71,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		wire_durable_parse(data, size, &durable);
+		wire_marks_parse(data, size, 5, 1 + size * 1021, marks);
 		break;
 	case 5:
 		wire_digests_parse(data, size, take_run, &sum);

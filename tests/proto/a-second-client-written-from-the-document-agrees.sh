@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
-# digests, zeros, digests, durability, runs, reading back. Digests come from xxhsum, frames from zstd.
+# digests, zeros, digests, durability, runs, reading back, patches. Digests come from xxhsum, frames from zstd.
 # shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires python3 xxhsum zstd
@@ -15,7 +15,7 @@ port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3
 CHUNK, BLOCK = 1 << 20, 4096
 IHAVEOPT, OPTREPLY = 0x49484156454F5054, 0x3E889045565A9
 COLDLIFT = 0x434C4654
-CHUNK_WRITE, DIGESTS, DURABLE, KEEP, READBACK = 0x4301, 0x4302, 0x4303, 0x4304, 0x4305
+CHUNK_WRITE, DIGESTS, DURABLE, KEEP, READBACK, BLOCK_DIGESTS = 0x4301, 0x4302, 0x4303, 0x4304, 0x4305, 0x4306
 
 
 def xxh3(data):
@@ -35,7 +35,7 @@ class Client:
         assert self.option(8)[-1][0] == 1
         replies = self.option(COLDLIFT, offer)
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
-        assert struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 0)
+        assert struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 1)
         name = token + b"/disk0"
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
         assert replies[-1][0] == 1, replies
@@ -118,6 +118,26 @@ class Client:
         assert len(chunks) == count
         return chunks
 
+    def marks(self, number):
+        error, payloads = self.request(BLOCK_DIGESTS, number * CHUNK, 1)
+        assert error == 0 and len(payloads) == 1 and payloads[0][0] == BLOCK_DIGESTS
+        assert struct.unpack(">Q", payloads[0][1][:8])[0] == number
+        marks = payloads[0][1][8:]
+        return [marks[at : at + 4] for at in range(0, len(marks), 4)]
+
+    def patch(self, number, plain, blocks, zstd=False, digest=None):
+        """Only these blocks; the others stay."""
+        bitmap = bytearray(32)
+        for i in blocks:
+            bitmap[i // 8] |= 1 << i % 8
+        present = b"".join(plain[i * BLOCK : (i + 1) * BLOCK] for i in blocks)
+        payload = present
+        if zstd:
+            payload = subprocess.run(["zstd", "-q", "-c", "--stream-size=%d" % len(present)], input=present, capture_output=True,
+                                     check=True).stdout
+        head = struct.pack(">BBHIII", int(zstd), 1, 1, len(payload), len(present), 0) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
+        return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
+
     def durable(self, force=True):
         error, payloads = self.request(DURABLE, flags=int(force))
         assert error == 0 and payloads[0][0] == DURABLE
@@ -137,7 +157,7 @@ if step == "write":
     assert c.chunk(8, last) == (0, [])
     assert c.chunk(3, one, present_zeros=True) == (0, [])
     assert c.request(6, 4 * CHUNK, CHUNK)[0] == 0
-    for error, change in ((74, {"digest": bytes(16)}), (22, {"present": 4096}), (22, {"kind": 2}), (22, {"codec": 2}), (22, {"zero": 1}),
+    for error, change in ((74, {"digest": bytes(16)}), (22, {"present": 4096}), (22, {"kind": 2}), (22, {"codec": 2}), (22, {"zero": 2}),
                           (22, {"zero2": 1}), (22, {"payload": 5}), (22, {"codec": 1})):
         assert c.chunk(5, one, **change)[0] == error, change
     assert c.chunk(5, two, zstd=True, digest=xxh3(one))[0] == 74
@@ -156,12 +176,34 @@ elif step == "again":  # after the receiver was killed and started again
     assert c.request(KEEP, 1 * CHUNK, 2)[0] == 22
     assert c.durable() == (9, 1, 0, 8, 1, 0)
     assert [flags for _, flags, _ in c.digests(1, 3)] == [3, 0, 2]
+    # Blocks 7 and 200 of chunk 3 change, one of them to zeros; the marks say which.
+    other = bytearray(one)
+    other[7 * BLOCK] ^= 1
+    other[200 * BLOCK : 201 * BLOCK] = bytes(BLOCK)
+    other = bytes(other)
+    have = c.marks(3)
+    assert len(have) == 256 and have[5] == xxh3(one[5 * BLOCK : 6 * BLOCK])[:4]
+    want = [xxh3(other[i * BLOCK : (i + 1) * BLOCK])[:4] for i in range(256)]
+    assert [i for i in range(256) if have[i] != want[i]] == [7, 200]
+    assert len(c.marks(8)) == (size - 8 * CHUNK + BLOCK - 1) // BLOCK and c.marks(8)[-1] == xxh3(last[-(len(last) % BLOCK) :])[:4]
+    assert c.request(BLOCK_DIGESTS, 3 * CHUNK, 2)[0] == 22 and c.request(BLOCK_DIGESTS, 5, 1)[0] == 22
+    assert c.patch(3, other, [7])[0] == 74  # 200 is lacking
+    assert c.digests(3, 1) == [(0, 0, b"")]
+    assert c.request(0, 3 * CHUNK, CHUNK)[1][0][1][8:] == one
+    assert c.patch(3, other, [7, 200], zstd=True) == (0, [])
+    assert c.digests(3, 1)[0][2] == xxh3(other)
+    assert c.patch(3, one, [7, 200]) == (0, [])
+    assert c.patch(4, one, range(251)) == (0, [])  # over zeros
+    assert c.digests(3, 2)[1][2] == xxh3(one)
+    assert c.patch(4, bytes(CHUNK), range(251), zstd=True) == (0, [])
+    assert c.digests(4, 1)[0][0] == 1  # all zeros now
+    assert c.durable()[1] == 3
 else:  # one bit of chunk 8 has changed on the disk
     c = Client(b"s" * 32)
     spoilt = bytearray(last)
     spoilt[4096] ^= 1
     changed = two[:5] + b"abc" + two[8:]
-    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 0, xxh3(changed)), (2, 2, xxh3(one)), (1, 2, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 0, xxh3(changed)), (2, 3, xxh3(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
             (2, 4, xxh3(bytes(spoilt)))]
     have = c.digests(0, 9, READBACK)
     assert have == want, have

@@ -244,6 +244,12 @@ static void a_bad_sector_in_a_gap_does_no_harm(void **state)
 
 /* ---- packing ---- */
 
+static void pack_one(struct packer *p, struct item *item, unsigned compression)
+{
+	pack_scan(item);
+	pack_compress(p, item, compression);
+}
+
 static struct packer new_packer(void)
 {
 	struct packer p;
@@ -276,7 +282,7 @@ static void a_packed_chunk_unpacks_to_its_set_blocks(void **state)
 		b->item.kind = ITEM_CHUNK;
 		b->item.bytes = MIB;
 		b->item.map_bytes = MIB;
-		pack_item(&p, &b->item, compression);
+		pack_one(&p, &b->item, compression);
 		assert_int_equal(b->item.kind, ITEM_CHUNK);
 		assert_int_equal(b->item.plain_bytes, MIB - 81920);
 		assert_int_equal(b->item.zero_bytes, 81920);
@@ -311,7 +317,7 @@ static void what_does_not_shrink_is_sent_plain(void **state)
 	wire_random(b->item.data, MIB);
 	b->item.kind = ITEM_CHUNK;
 	b->item.bytes = MIB;
-	pack_item(&p, &b->item, 10);
+	pack_one(&p, &b->item, 10);
 	assert_int_equal(b->item.wire.codec, WIRE_CODEC_PLAIN);
 	assert_int_equal(b->item.wire.data_bytes, MIB);
 	assert_ptr_equal(b->item.wire.data, b->item.data);
@@ -329,7 +335,7 @@ static void a_chunk_of_zeros_becomes_a_zero_range(void **state)
 	b->item.kind = ITEM_CHUNK;
 	b->item.bytes = MIB - 256;
 	b->item.map_bytes = 4096;
-	pack_item(&p, &b->item, 7);
+	pack_one(&p, &b->item, 7);
 	assert_int_equal(b->item.kind, ITEM_ZERO);
 	assert_int_equal(b->item.zero_bytes, 4096);
 	pack_fini(&p);
@@ -353,7 +359,7 @@ static void each_step_of_compression_sends_no_more_than_the_one_before(void **st
 			b->item.bytes = (uint32_t)min_of(bytes - at, MIB);
 			b->item.kind = ITEM_CHUNK;
 			memcpy(b->item.data, text + at, b->item.bytes);
-			pack_item(&p, &b->item, compression);
+			pack_one(&p, &b->item, compression);
 			if (b->item.kind == ITEM_ZERO)
 				continue;
 			sent += b->item.wire.codec == WIRE_CODEC_ZSTD ? b->item.wire.data_bytes
