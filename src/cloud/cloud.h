@@ -94,7 +94,17 @@ struct cloud_options {
 	int (*call_hook)(void *hook_ctx, enum cloud_stage stage, uint64_t call_number,
 			 const char *what);
 	void *hook_ctx;
+	/* For tests: the process ends by SIGKILL at that stage of that exchange; 0: never. */
+	uint64_t kill_call;
+	enum cloud_stage kill_stage;
 };
+
+/*
+ * Fill what is still zero from the environment: endpoints, certificates, signatures, patience,
+ * COLDLIFT_CLOUD_KILL (docs/cloud.md, "Settings"). Texts are borrowed from it. -EINVAL: a setting
+ * is wrong.
+ */
+int cloud_options_from_environment(struct cloud_options *options);
 
 /* Makes no call yet; finds the keys when the first call needs them. */
 int cloud_open(const struct cloud_options *options, struct cloud **out);

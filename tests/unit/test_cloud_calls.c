@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Calls over a bad network and with a wrong clock: what is repeated, what is not, what is said. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -362,6 +364,63 @@ static void plain_http_leaves_this_machine_never(void **state)
 		assert_int_equal(endpoint_check(good[i], "x"), 0);
 }
 
+static void the_environment_has_the_settings(void **state)
+{
+	struct cloud_options o = {.backoff_ms = 7};
+
+	(void)state;
+	setenv("COLDLIFT_ENDPOINT_ECS", "http://127.0.0.1:1", 1);
+	setenv("COLDLIFT_RPC_SIGNATURE", "v1", 1);
+	setenv("COLDLIFT_CLOUD_BACKOFF_MS", "9", 1);
+	setenv("COLDLIFT_CLOUD_RETRY_MS", "1000", 1);
+	setenv("COLDLIFT_CLOUD_KILL", "12:reply", 1);
+	assert_int_equal(cloud_options_from_environment(&o), 0);
+	assert_string_equal(o.endpoint[CLOUD_ECS], "http://127.0.0.1:1");
+	assert_null(o.endpoint[CLOUD_OSS]);
+	assert_int_equal(o.rpc_signature, CLOUD_SIGNATURE_OLD);
+	assert_int_equal(o.backoff_ms, 7);
+	assert_int_equal(o.retry_for_ms, 1000);
+	assert_int_equal(o.kill_call, 12);
+	assert_int_equal(o.kill_stage, CLOUD_AFTER_REPLY);
+	setenv("COLDLIFT_CLOUD_KILL", "12", 1);
+	assert_int_equal(cloud_options_from_environment(&o), -EINVAL);
+	unsetenv("COLDLIFT_CLOUD_KILL");
+	setenv("COLDLIFT_RPC_SIGNATURE", "v2", 1);
+	assert_int_equal(cloud_options_from_environment(&o), -EINVAL);
+	unsetenv("COLDLIFT_RPC_SIGNATURE");
+	setenv("COLDLIFT_CLOUD_TIMEOUT_MS", "soon", 1);
+	assert_int_equal(cloud_options_from_environment(&o), -EINVAL);
+	unsetenv("COLDLIFT_CLOUD_TIMEOUT_MS");
+}
+
+/* A process of its own dies at each stage; what the server has seen tells when. */
+static void a_process_can_be_killed_at_each_stage(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int stage = 0; stage < 3; stage++) {
+		int status = 0;
+		pid_t pid;
+
+		HTTP_SCRIPT(&f->server, OK_REPLY);
+		pid = fork();
+		if (pid == 0) {
+			struct cloud_options o = options_of(f);
+			struct cloud *c;
+
+			o.kill_call = 2;
+			o.kill_stage = (enum cloud_stage)stage;
+			if (cloud_open(&o, &c) == 0 &&
+			    cloud_call(c, CLOUD_VPC, NULL, "DescribeVpcs", NULL, NULL) == 0)
+				(void)cloud_call(c, CLOUD_VPC, NULL, "DescribeVpcs", NULL, NULL);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		assert_int_equal(http_server_count(&f->server), stage == 0 ? 1 : 2);
+	}
+}
+
 static void endpoints_are_the_vendors(void **state)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
@@ -514,6 +573,8 @@ int main(void)
 		cmocka_unit_test(a_hanging_server_is_given_up),
 		cmocka_unit_test(plain_http_leaves_this_machine_never),
 		cmocka_unit_test(endpoints_are_the_vendors),
+		cmocka_unit_test(the_environment_has_the_settings),
+		cmocka_unit_test(a_process_can_be_killed_at_each_stage),
 		cmocka_unit_test(all_pages_are_gathered),
 		cmocka_unit_test(long_parameters_go_as_a_form),
 		cmocka_unit_test(an_unknown_action_is_not_sent),

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Settings of the cloud account from the environment; see cloud_env.h. */
-#include "cmd/cloud_env.h"
-
+/* Settings of the account from the environment (docs/cloud.md, "Settings"). */
 #include <ctype.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/num.h"
+#include "cloud/cloud.h"
 
 static const char *env(const char *name)
 {
@@ -60,42 +58,29 @@ static int read_ms(const char *name, uint64_t *out)
 		       : fail(EINVAL, "%s: \"%s\" is no number of milliseconds", name, value);
 }
 
-static int read_kill(struct cloud_kill *kill)
+static int read_kill(struct cloud_options *o)
 {
 	static const char *const words[] = {"before", "sent", "reply"};
 	const char *value = env("COLDLIFT_CLOUD_KILL");
 	char number[24] = "";
 	size_t n = value ? strcspn(value, ":") : 0;
 
-	*kill = (struct cloud_kill){0};
 	if (!value)
 		return 0;
 	if (value[n] == ':' && n < sizeof(number)) {
 		memcpy(number, value, n);
 		for (int i = 0; i < 3; i++) {
 			if (strcmp(value + n + 1, words[i]) != 0 ||
-			    num_parse(number, 1, UINT64_MAX, &kill->call_number) < 0)
+			    num_parse(number, 1, UINT64_MAX, &o->kill_call) < 0)
 				continue;
-			kill->stage = (enum cloud_stage)i;
+			o->kill_stage = (enum cloud_stage)i;
 			return 0;
 		}
 	}
 	return fail(EINVAL, "COLDLIFT_CLOUD_KILL: \"%s\" is not NUMBER:before|sent|reply", value);
 }
 
-/* The hardest end there is: nothing is written, closed or freed any more. */
-static int kill_here(void *ctx, enum cloud_stage stage, uint64_t call_number, const char *what)
-{
-	const struct cloud_kill *k = ctx;
-
-	if (stage == k->stage && call_number == k->call_number) {
-		fprintf(stderr, "killed at call %llu, %s\n", (unsigned long long)call_number, what);
-		raise(SIGKILL);
-	}
-	return 0;
-}
-
-int cloud_env_read(struct cloud_options *o, struct cloud_kill *kill)
+int cloud_options_from_environment(struct cloud_options *o)
 {
 	int rc;
 
@@ -113,11 +98,5 @@ int cloud_env_read(struct cloud_options *o, struct cloud_kill *kill)
 		rc = read_ms("COLDLIFT_CLOUD_RETRY_MS", &o->retry_for_ms);
 	if (rc == 0)
 		rc = read_ms("COLDLIFT_CLOUD_TIMEOUT_MS", &o->call_timeout_ms);
-	if (rc == 0)
-		rc = read_kill(kill);
-	if (rc == 0 && kill->call_number && !o->call_hook) {
-		o->call_hook = kill_here;
-		o->hook_ctx = kill;
-	}
-	return rc;
+	return rc == 0 ? read_kill(o) : rc;
 }
