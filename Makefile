@@ -109,6 +109,11 @@ test: ## set-up and all tests; TESTS=pattern picks by path
 	$(if $(or $(if $(TESTS),,all),$(findstring vm,$(TESTS)),$(findstring migrate,$(TESTS))),$(Q)tests/sample/make >/dev/null)
 	$(Q)tests/run $(TESTS)
 
+# What the bench measures the machine by, with the code that ships.
+build/musl/bench-limits: tests/bench/limits.c build/musl/libcoldlift.a
+	$(call say,CC,$<)$(musl_CC) $(BASE_CFLAGS) $(musl_CFLAGS) $(musl_LDFLAGS) -o $@ $< \
+		build/musl/libcoldlift.a $(musl_LIBS)
+
 unit-tests: $(UNIT_TESTS:tests/unit/%.c=build/asan/tests/%) $(PROGRAMS:%=build/asan/%)
 
 build/asan/tests/%: tests/unit/%.c build/asan/libcoldlift.a build/asan/flags
@@ -136,9 +141,10 @@ fuzz: ## run every fuzz target for a while (FUZZ_SECONDS, default 300 each)
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) fuzzers
 	$(Q)for f in $(FUZZERS:tests/fuzz/fuzz_%.c=%); do tests/fuzz/run $$f $${FUZZ_SECONDS:-300} || exit 1; done
 
-bench: ## time a copy over loopback against the usual tools
+bench: ## time a copy over loopback against the usual tools; BENCH_RUNS=5
 	$(Q)tools/setup-host build bench
 	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)$(MAKE) --no-print-directory build/musl/bench-limits
 	$(Q)tests/bench/run
 
 lock: setup ## record the versions and hashes of all third-party sources
