@@ -192,7 +192,7 @@ class Rsync(Contestant):
     """The files of the file system, not the disk: no boot sector, no layout, no empty space."""
 
     name = "rsync -aHAXS over TLS (files)"
-    needs = ("rsync",)
+    needs = ("rsync", "socat", "openssl")
     only = ("root", "data")
 
     def start(self, here, image):
@@ -200,12 +200,19 @@ class Rsync(Contestant):
         os.makedirs(self.mount)
         os.makedirs(f"{here}/target")
         subprocess.run(["mount", "-o", "loop,ro" + (",norecovery" if "data" in image else ""), image, self.mount], check=True)
-        self.server = End(["bash", "-c", f"{TUNNEL} serve {here} 20811"])
-        wait_for(lambda: os.path.exists(f"{here}/listening"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                        "-subj", "/CN=bench", "-keyout", f"{here}/key.pem", "-out", f"{here}/cert.pem"],
+                       check=True, stderr=subprocess.DEVNULL)
+        with open(f"{here}/rsyncd.conf", "w") as conf:
+            conf.write(f"uid = 0\ngid = 0\nuse chroot = no\n[target]\npath = {here}/target\nread only = no\n")
+        self.server = End(["socat", f"OPENSSL-LISTEN:20811,bind=127.0.0.1,cert={here}/cert.pem,key={here}/key.pem,verify=0,reuseaddr",
+                           f"EXEC:rsync --daemon --config={here}/rsyncd.conf"])
+        time.sleep(0.5)  # it takes one connection, so it cannot be asked
         return f"{here}/target"
 
     def command(self, here, image):
-        return ["rsync", "-aHAXS", "-e", f"{TUNNEL} shell 20811", f"{self.mount}/", f"bench:{here}/target/"]
+        return ["env", "RSYNC_CONNECT_PROG=socat STDIO OPENSSL:127.0.0.1:20811,verify=0", "rsync", "-aHAXS", f"{self.mount}/",
+                "rsync://bench/target/"]
 
     def stop(self):
         self.server.wait()

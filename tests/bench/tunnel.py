@@ -3,13 +3,9 @@
 """TLS for contestants that have none: OpenSSL's, through Python, which only hands buffers on.
 
   tunnel.py send PORT            standard input goes to the peer
-  tunnel.py receive DIR PORT     and comes out here
-  tunnel.py serve DIR PORT       run the command that the peer names (rsync's other end)
-  tunnel.py shell PORT HOST COMMAND...   such a peer, in the place of ssh"""
+  tunnel.py receive DIR PORT     and comes out here"""
 
 import os
-import selectors
-import shlex
 import socket
 import ssl
 import subprocess
@@ -42,34 +38,6 @@ def write_all(fd, data):
         view = view[os.write(fd, view):]
 
 
-def pump(stream, fd_in, fd_out):
-    """Both directions until the peer is done."""
-    wait = selectors.DefaultSelector()
-    wait.register(stream, selectors.EVENT_READ)
-    wait.register(fd_in, selectors.EVENT_READ)
-    while True:
-        for key, _ in wait.select():
-            if key.fileobj is stream:
-                while True:
-                    data = stream.recv(PART)
-                    if not data:
-                        return
-                    write_all(fd_out, data)
-                    if not stream.pending():
-                        break
-            else:
-                data = os.read(fd_in, PART)
-                if not data:
-                    wait.unregister(fd_in)
-                    stream.settimeout(None)
-                    try:
-                        stream.unwrap()
-                    except OSError:
-                        pass
-                    return
-                stream.sendall(data)
-
-
 def main(words):
     if words[0] == "send":
         with connect(int(words[1])) as stream:
@@ -79,25 +47,10 @@ def main(words):
                 stream.unwrap()
             except OSError:  # the other end has all and is gone
                 pass
-    elif words[0] == "receive":
+    else:
         with accept(words[1], int(words[2])) as stream:
             while data := stream.recv(PART):
                 write_all(1, data)
-    elif words[0] == "serve":
-        with accept(words[1], int(words[2])) as stream:
-            command = b""
-            while not command.endswith(b"\n"):
-                command += stream.recv(1)
-            child = subprocess.Popen(shlex.split(command.decode()), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            try:
-                pump(stream, child.stdout.fileno(), child.stdin.fileno())
-            finally:
-                child.stdin.close()
-                child.wait()
-    else:
-        with connect(int(words[1])) as stream:
-            stream.sendall((shlex.join(words[3:]) + "\n").encode())
-            pump(stream, 0, 1)
 
 
 main(sys.argv[1:])
