@@ -480,6 +480,7 @@ int wire_control_put(struct wire_control *c, const char *path, const void *body,
 		     const char *content_type, unsigned *status, json_t **reply);
 int wire_control_post(struct wire_control *c, const char *path, const json_t *body,
 		      unsigned *status, json_t **reply);
+int wire_control_delete(struct wire_control *c, const char *path, unsigned *status, json_t **reply);
 
 /* GET of raw bytes (an artefact as it was put); free() them. */
 int wire_control_fetch(struct wire_control *c, const char *path, unsigned *status, char **body,

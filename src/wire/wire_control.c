@@ -366,6 +366,13 @@ int wire_control_post(struct wire_control *c, const char *path, const json_t *bo
 	return text ? call_json(c, &what, status, reply) : fail(ENOMEM, "memory");
 }
 
+int wire_control_delete(struct wire_control *c, const char *path, unsigned *status, json_t **reply)
+{
+	const struct call what = {.method = "DELETE", .path = path};
+
+	return call_json(c, &what, status, reply);
+}
+
 int wire_control_fetch(struct wire_control *c, const char *path, unsigned *status, char **body,
 		       size_t *bytes)
 {
