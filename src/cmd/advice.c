@@ -117,6 +117,7 @@ static const struct advice {
 	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
 	{"RECEIVER_NOT_FOUND", "Put the receiver beside the pipeline, or name it with the job's "
 			       "\"receiver\"."},
+	{"RECEIVER_REPLY_INVALID", "Use receiver and pipeline of the same version."},
 	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
 				 "open to this address, and cable, VLAN and route here."},
 	{"REPAIR_FAILED", "See the reason; remove the named kernel on the source, or allow this "
@@ -151,6 +152,8 @@ static const struct advice {
 	 "The receiver could not write. Look at its log and its disk, then start again."},
 	{"TOKEN_REFUSED", "The activation code is used up, expired or of another receiver. Take "
 			  "the one that it prints now."},
+	{"UPLOAD_DIFFERS", "The store holds other bytes than were sent. Retry the job; if it comes "
+			   "again, something on the way changes data."},
 	{"VERIFY_MISMATCH",
 	 "The copy differs from the source at the place that is named. Check the "
 	 "disk that holds it and its machine's memory, then copy again; only "

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "cmd/cloud_env.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_pipeline.h"
 
@@ -105,6 +106,31 @@ static const char *receiver_beside(char *out, size_t bytes)
 	return access(out, X_OK) == 0 ? out : NULL;
 }
 
+/* What a running job needs of us; lives as long as it runs. */
+struct run {
+	struct view view;
+	struct pipe_outside outside;
+	struct cloud_options cloud;
+	struct cloud_kill kill;
+	char receiver[4096];
+};
+
+static int run_init(struct run *r)
+{
+	uint64_t ms = pipeline_poll_ms();
+
+	r->outside = (struct pipe_outside){
+		.changed = show,
+		.stop = stop,
+		.ctx = &r->view,
+		.poll_ms = ms && ms < 1000 ? ms : 0,
+		.cloud_poll_ms = ms,
+		.cloud = &r->cloud,
+		.receiver_path = receiver_beside(r->receiver, sizeof(r->receiver)),
+	};
+	return cloud_env_read(&r->cloud, &r->kill);
+}
+
 static void say_handout(const struct pipeline_args *a, const char *id)
 {
 	if (!a->quiet)
@@ -167,9 +193,8 @@ int cmd_pipeline_run(int argc, char **argv)
 {
 	CLEANUP_ARGS struct pipeline_args a;
 	struct sigaction action = {.sa_handler = on_signal};
-	struct view v = {.terminal = isatty(STDERR_FILENO)};
-	char id[PIPE_ID_BYTES] = "", receiver[4096];
-	struct pipe_outside outside = {.changed = show, .stop = stop, .ctx = &v};
+	struct run r = {.view.terminal = isatty(STDERR_FILENO)};
+	char id[PIPE_ID_BYTES] = "";
 	enum pipe_verb verb = PIPE_START;
 	int status = pipeline_args(&a, argc, argv), rc;
 
@@ -196,14 +221,15 @@ int cmd_pipeline_run(int argc, char **argv)
 		status = detach(&a, id);
 		if (status >= 0)
 			return status;
-		v.terminal = false;
+		r.view.terminal = false;
 	}
-	v.quiet = a.quiet;
-	outside.receiver_path = receiver_beside(receiver, sizeof(receiver));
+	r.view.quiet = a.quiet;
+	rc = run_init(&r);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	rc = pipe_run(a.root, id, verb, &outside);
-	return say_end(&a, id, &v, rc);
+	if (rc == 0)
+		rc = pipe_run(a.root, id, verb, &r.outside);
+	return say_end(&a, id, &r.view, rc);
 }
 
 /* ---- orders ---- */
@@ -213,8 +239,7 @@ int cmd_pipeline_order(int argc, char **argv)
 	static const enum pipe_verb verbs[] = {PIPE_MODIFY, PIPE_PAUSE,	 PIPE_RESUME,
 					       PIPE_STOP,   PIPE_CANCEL, PIPE_DELETE};
 	CLEANUP_ARGS struct pipeline_args a;
-	struct view v = {.quiet = true};
-	struct pipe_outside outside = {.changed = show, .stop = stop, .ctx = &v};
+	struct run r = {.view.quiet = true};
 	struct sigaction action = {.sa_handler = on_signal};
 	enum pipe_verb verb = PIPE_MODIFY;
 	CLEANUP_JSON json_t *changes = NULL;
@@ -242,8 +267,10 @@ int cmd_pipeline_order(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	if (rc == 0)
+		rc = run_init(&r);
+	if (rc == 0)
 		rc = pipe_find(a.root, a.job, id);
 	if (rc == 0)
-		rc = pipe_order(a.root, id, verb, verb == PIPE_MODIFY ? changes : NULL, &outside);
+		rc = pipe_order(a.root, id, verb, verb == PIPE_MODIFY ? changes : NULL, &r.outside);
 	return pipeline_report(a.verb, rc);
 }

@@ -14,6 +14,7 @@ int cmd_pipeline_create(int argc, char **argv);
 int cmd_pipeline_run(int argc, char **argv);   /* run, start, retry, cut-over */
 int cmd_pipeline_order(int argc, char **argv); /* modify, pause, resume, stop, cancel, delete */
 int cmd_pipeline_status(int argc, char **argv);
+int cmd_pipeline_clean(int argc, char **argv); /* list, clean */
 
 /* What the subcommands share. */
 struct pipeline_args {
@@ -23,7 +24,7 @@ struct pipeline_args {
 	const char *job_file; /* options */
 	json_t *settings;     /* KEY=VALUE words */
 	const char *html;
-	bool json, watch, quiet, detach;
+	bool json, watch, quiet, detach, yes;
 };
 
 /* -1: go on; else the exit status. Says what is wrong. Release with pipeline_args_fini(). */
@@ -32,6 +33,9 @@ void pipeline_args_fini(struct pipeline_args *a);
 
 /* Say what failed, with code and advice; the exit status that fits. */
 int pipeline_report(const char *verb, int rc);
+
+/* COLDLIFT_CLOUD_POLL_MS, for accounts that allow more calls and for tests; 0: as is usual. */
+uint64_t pipeline_poll_ms(void);
 
 /* Make a job of file and settings; prints its id unless quiet. */
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES]);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_pipeline.h"
 
@@ -114,6 +115,9 @@ int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 		case 'd':
 			a->detach = true;
 			break;
+		case 'y':
+			a->yes = true;
+			break;
 		case 'v':
 			level = LOG_LEVEL_DEBUG;
 			break;
@@ -133,6 +137,14 @@ void pipeline_args_fini(struct pipeline_args *a)
 {
 	json_decref(a->settings);
 	a->settings = NULL;
+}
+
+uint64_t pipeline_poll_ms(void)
+{
+	const char *text = getenv("COLDLIFT_CLOUD_POLL_MS");
+	uint64_t n = 0;
+
+	return text && num_parse(text, 1, 3600000, &n) == 0 ? n : 0;
 }
 
 int pipeline_report(const char *verb, int rc)

@@ -21,6 +21,8 @@ int main(int argc, char **argv)
 		{"cancel", cmd_pipeline_order, "stop a job and give back everything it made"},
 		{"delete", cmd_pipeline_order, "the same, and forget the job"},
 		{"status", cmd_pipeline_status, "what jobs are doing: a table, JSON, or a page"},
+		{"list", cmd_pipeline_clean, "what jobs made in the account, by tag and name"},
+		{"clean", cmd_pipeline_clean, "remove it, in the right order"},
 	};
 
 	/* Keys are in memory: no core file, no look from other processes of the user. */

@@ -128,6 +128,7 @@ static int do_step(struct course *c, const struct pipe_step *s)
 	c->progress.percent = 0;
 	course_say(c, "%s", s->name);
 	fact = json_deep_copy(pipe_job_fact(c->job, key));
+	c->resumed = fact != NULL;
 	if (!fact) {
 		fact = json_object();
 		rc = s->intend ? s->intend(c, fact) : 0;
@@ -210,6 +211,31 @@ static int decide_way(struct course *c)
 	return pipe_job_record(c->job, json_pack("{s:s, s:s}", "kind", "mark", "way", way));
 }
 
+/* True for refusals of way ecs that way direct does not meet; the job goes on there if it may. */
+static bool other_way(const struct course *c, int rc)
+{
+	static const char *const codes[] = {"UserNotInTheWhiteList",
+					    "NoSetRoletoECSServiceAcount",
+					    "InvalidRegion.NotSupport",
+					    "ImageNotSupported",
+					    "InvalidImage.DiskAmountOrSize",
+					    "WeeklyQuotaExceed.ExportImage",
+					    "QuotaExceed.Image",
+					    "QuotaExceed.Snapshot",
+					    "InvalidAccountStatus.SnapshotServiceUnavailable",
+					    "OperationDenied",
+					    "ExportImageFailed"};
+
+	if (rc == 0 || !course_is_way(c, "ecs") ||
+	    strcmp(pipe_option(c->job->options, "way"), "auto") != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		if (strcmp(err_code(), codes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int do_steps(struct course *c)
 {
 	int rc = decide_way(c);
@@ -217,8 +243,14 @@ static int do_steps(struct course *c)
 	for (size_t i = 0; rc == 0 && pipe_steps[i]; i++) {
 		const struct pipe_step *s = pipe_steps[i];
 
-		if (!s->wanted || s->wanted(c))
-			rc = do_step(c, s);
+		if (s->wanted && !s->wanted(c))
+			continue;
+		rc = do_step(c, s);
+		if (!other_way(c, rc))
+			continue;
+		log_info("%s: %s; going the direct way", err_code(), err_reason());
+		rc = pipe_job_record(c->job,
+				     json_pack("{s:s, s:s}", "kind", "mark", "way", "direct"));
 	}
 	return rc;
 }

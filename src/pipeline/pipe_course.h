@@ -44,9 +44,11 @@ struct course {
 	const struct pipe_step *step; /* the one that is being done */
 	struct arena *arena;	      /* of the whole course */
 	struct pipe_progress progress;
+	bool resumed; /* the step was begun by an earlier process: look before making */
 	enum pipe_leave leave;
 	uint64_t shown_ms;
 	uint64_t poll_ms;
+	uint64_t cloud_poll_ms; /* 0: as is usual in cloud/ */
 
 	int child; /* pid of the receiver that we started, 0: none */
 	bool activation_known;

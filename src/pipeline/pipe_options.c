@@ -47,6 +47,7 @@ static const struct key keys[] = {
 	{"vswitch_id", "VSwitchId", TEXT, BEFORE_START, 3, 64, NULL, NULL},
 	{"zone_id", "ZoneId", TEXT, BEFORE_START, 3, 64, NULL, NULL},
 	{"source_address", "SourceCidrIp", TEXT, BEFORE_START, 7, 18, NULL, NULL},
+	{"operator_address", "OperatorCidrIp", TEXT, BEFORE_START, 7, 18, NULL, NULL},
 	{"instance_type", "InstanceType", TEXT, BEFORE_START, 5, 64, NULL, NULL},
 	{"instance_image", "InstanceImageId", TEXT, BEFORE_START, 3, 128, NULL, NULL},
 	{"disk_category", "DiskCategory", TEXT, BEFORE_START, 3, 32, NULL, NULL},
@@ -321,19 +322,14 @@ static void check_schedule(struct check *c, uint64_t now_s)
 	}
 }
 
-static void check_address(struct check *c)
+static void check_address(struct check *c, const char *key)
 {
-	const struct key *k = key_of("source_address");
+	const struct key *k = key_of(key);
 	unsigned b[4], bits = 32;
 	char rest;
-	int n = sscanf(text_of(c, "source_address"), "%3u.%3u.%3u.%3u/%2u%c", &b[0], &b[1], &b[2],
-		       &b[3], &bits, &rest);
+	int n = sscanf(text_of(c, key), "%3u.%3u.%3u.%3u/%2u%c", &b[0], &b[1], &b[2], &b[3], &bits,
+		       &rest);
 
-	if (!has(c, "source_address")) {
-		problem(c, "MissingParameter", k,
-			"the security group opens 8080 and 8703 to this address only");
-		return;
-	}
 	if (n < 4 || n > 5 || b[0] > 255 || b[1] > 255 || b[2] > 255 || b[3] > 255 || bits > 32)
 		problem(c, "InvalidParameter", k, "must be an IPv4 address, or ADDRESS/BITS");
 	else if (bits == 0)
@@ -356,7 +352,13 @@ static void check_cloud(struct check *c)
 	if (!*region)
 		json_object_set(c->out, "intermediate_region",
 				json_object_get(c->out, "storage_region"));
-	check_address(c);
+	if (has(c, "source_address"))
+		check_address(c, "source_address");
+	else
+		problem(c, "MissingParameter", key_of("source_address"),
+			"the security group opens 8080 and 8703 to this address only");
+	if (has(c, "operator_address"))
+		check_address(c, "operator_address");
 	if (vpc && !has(c, "vswitch_id"))
 		problem(c, "MissingParameter", key_of("vswitch_id"),
 			"the network mode vpc needs a vSwitch that the source reaches");

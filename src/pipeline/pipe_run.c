@@ -197,7 +197,8 @@ static int run_open(const char *root, struct pipe_job *j, enum pipe_verb verb,
 			   .job = j,
 			   .outside = outside,
 			   .arena = arena_new(),
-			   .poll_ms = outside->poll_ms ? outside->poll_ms : 1000};
+			   .poll_ms = outside->poll_ms ? outside->poll_ms : 1000,
+			   .cloud_poll_ms = outside->cloud_poll_ms};
 	int rc;
 
 	if (!c.arena)

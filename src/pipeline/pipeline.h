@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cloud_options;
+
 /* ------------------------------------------------------------------------------------- states */
 
 enum pipe_state {
@@ -127,8 +129,10 @@ struct pipe_outside {
 	/* True: end soon, the job stays as it is and is gone on with later. */
 	bool (*stop)(void *ctx);
 	void *ctx;
-	const char *receiver_path; /* the program; NULL: as the job says */
-	uint64_t poll_ms;	   /* 0: 1000 */
+	const char *receiver_path;	   /* the program; NULL: as the job says */
+	uint64_t poll_ms;		   /* of the source and the receiver; 0: 1000 */
+	uint64_t cloud_poll_ms;		   /* of the cloud; 0: as the kind of thing wants it */
+	const struct cloud_options *cloud; /* endpoints and the like; region and pause are ours */
 };
 
 /*
@@ -149,6 +153,24 @@ int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json
 /* The status of one job as an object; of all, as an array in order of creation. */
 int pipe_status(const char *root, const char *id, json_t **out);
 int pipe_status_all(const char *root, json_t **out);
+
+/* ------------------------------------------------------------------------------------- sweeping */
+
+struct pipe_sweep {
+	const char *region; /* where instances are made */
+	const char *bucket; /* NULL: objects are not looked for */
+	const char *job;    /* NULL: of all jobs */
+	bool remove;	    /* else only look */
+	bool images;	    /* remove finished ENS images, too */
+	uint64_t poll_ms;   /* 0: as is usual */
+};
+
+/*
+ * Find what jobs made in the account, by tag and name, also where their state directory is lost;
+ * and remove it in the right order. *found (the caller's, also on error): an array of {job, kind,
+ * id, name}.
+ */
+int pipe_sweep(const struct pipe_sweep *what, const struct pipe_outside *outside, json_t **found);
 
 /* -------------------------------------------------------------------------------------- showing */
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pipeline list and clean: what jobs made in an account, found without any state of theirs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "cmd/cloud_env.h"
+#include "cmd/cmd.h"
+#include "cmd/cmd_pipeline.h"
+
+static const char *setting(const struct pipeline_args *a, const char *key)
+{
+	return json_string_value(json_object_get(a->settings, key));
+}
+
+static int usage(const char *verb)
+{
+	fprintf(stderr,
+		"usage: pipeline %s [--json] [--yes] region=REGION [bucket=BUCKET] [images=true] "
+		"[JOB]\n\n"
+		"  region=REGION  where intermediate instances are made\n"
+		"  bucket=BUCKET  look for objects, too\n"
+		"  images=true    clean: finished ENS images go as well\n"
+		"  --yes          clean: remove what is found; without it it is only shown\n"
+		"  JOB            of this job alone, by its id\n",
+		verb);
+	return CMD_USAGE;
+}
+
+static void show(const json_t *found)
+{
+	json_t *thing;
+	size_t i;
+
+	json_array_foreach ((json_t *)found, i, thing)
+		printf("%-20s %-20s %s %s\n", json_string_value(json_object_get(thing, "job")),
+		       json_string_value(json_object_get(thing, "kind")),
+		       json_string_value(json_object_get(thing, "id")),
+		       json_string_value(json_object_get(thing, "name")));
+}
+
+static int show_json(const json_t *found)
+{
+	CLEANUP_FREE char *text = json_text(found);
+
+	return text && fputs(text, stdout) >= 0 ? 0 : fail(ENOMEM, "list");
+}
+
+int cmd_pipeline_clean(int argc, char **argv)
+{
+	CLEANUP(pipeline_args_fini) struct pipeline_args a;
+	CLEANUP_JSON json_t *found = NULL;
+	struct cloud_options cloud = {0};
+	struct cloud_kill kill;
+	struct pipe_outside outside = {.cloud = &cloud};
+	int status = pipeline_args(&a, argc, argv), rc;
+	struct pipe_sweep what;
+	bool clean;
+
+	if (status >= 0)
+		return status;
+	clean = strcmp(a.verb, "clean") == 0;
+	what = (struct pipe_sweep){.region = setting(&a, "region"),
+				   .bucket = setting(&a, "bucket"),
+				   .job = a.job,
+				   .remove = clean && a.yes,
+				   .images = json_is_true(json_object_get(a.settings, "images")),
+				   .poll_ms = pipeline_poll_ms()};
+	if (!what.region)
+		return usage(a.verb);
+	rc = cloud_env_read(&cloud, &kill);
+	if (rc == 0)
+		rc = pipe_sweep(&what, &outside, &found);
+	if (found && a.json)
+		show_json(found);
+	else if (found && !a.quiet)
+		show(found);
+	if (rc == 0 && clean && !a.yes && json_array_size(found))
+		fprintf(stderr, "nothing was removed; say --yes\n");
+	return pipeline_report(a.verb, rc);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What jobs left in an account, found by their tag and by names that only jobs give: for a state
+ * directory that was lost. Cleaning goes in the order in which things stand on each other.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "pipeline/pipe_cloud.h"
+
+#define OBJECTS "coldlift/" /* what the steps put below it, by job */
+
+struct sweep {
+	struct cloud *cloud;
+	const struct pipe_sweep *what;
+	struct arena *arena;
+	json_t *found;
+};
+
+/* In the order in which they can go. An instance takes its disks with it. */
+static const enum cloud_kind tagged[] = {
+	CLOUD_KIND_INSTANCE,	   CLOUD_KIND_DISK,    CLOUD_KIND_IMAGE, CLOUD_KIND_SNAPSHOT,
+	CLOUD_KIND_SECURITY_GROUP, CLOUD_KIND_VSWITCH, CLOUD_KIND_VPC};
+
+/* "j-" and 16 hex digits. */
+static bool is_job(const char *text, size_t bytes)
+{
+	return bytes == PIPE_ID_BYTES - 6 && strncmp(text, "j-", 2) == 0 &&
+	       strspn(text + 2, "0123456789abcdef") >= bytes - 2;
+}
+
+static bool wanted(const struct sweep *s, const char *job)
+{
+	return !s->what->job || strcmp(s->what->job, job) == 0;
+}
+
+static void put(struct sweep *s, const char *job, const char *kind, const char *id,
+		const char *name)
+{
+	json_array_append_new(s->found, json_pack("{s:s, s:s, s:s, s:s}", "job", job, "kind", kind,
+						  "id", id, "name", name));
+}
+
+static const char *job_of(const struct cloud_thing *t)
+{
+	const json_t *tags = cloud_get_list(t->item, "Tags.Tag");
+	size_t i;
+	json_t *tag;
+
+	json_array_foreach ((json_t *)tags, i, tag) {
+		if (strcmp(cloud_get_string_or(tag, "TagKey", cloud_get_string_or(tag, "Key", "")),
+			   PIPE_TAG) == 0)
+			return cloud_get_string_or(tag, "TagValue",
+						   cloud_get_string_or(tag, "Value", ""));
+	}
+	return "";
+}
+
+static int find_tagged(struct sweep *s, enum cloud_kind kind)
+{
+	struct cloud_thing *list;
+	size_t count;
+	int rc = cloud_list(s->cloud, kind, s->what->region, NULL, PIPE_TAG, s->what->job, NULL,
+			    s->arena, &list, &count);
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const char *job = s->what->job ? s->what->job : job_of(&list[i]);
+
+		/* A disk of an instance goes with it, and is no thing of its own. */
+		if (kind == CLOUD_KIND_DISK && *list[i].parent)
+			continue;
+		put(s, job, cloud_kind_name(kind), list[i].id, list[i].name);
+	}
+	return rc;
+}
+
+/* Exports stand below "cl" and the job's digits; everything else below coldlift/JOB/. */
+static const char *job_of_key(struct sweep *s, const char *key)
+{
+	const char *slash;
+
+	if (strncmp(key, OBJECTS, strlen(OBJECTS)) == 0) {
+		key += strlen(OBJECTS);
+		slash = strchr(key, '/');
+		return slash && is_job(key, (size_t)(slash - key))
+			       ? arena_strndup(s->arena, key, (size_t)(slash - key))
+			       : NULL;
+	}
+	if (strncmp(key, "cl", 2) == 0 && strspn(key + 2, "0123456789abcdef") >= 16 &&
+	    key[18] == 'r')
+		return arena_printf(s->arena, "j-%.16s", key + 2);
+	return NULL;
+}
+
+static int find_objects(struct sweep *s, const char *prefix)
+{
+	struct cloud_object at = {
+		.region = s->what->region, .bucket = s->what->bucket, .key = prefix};
+	struct cloud_object_info *objects = NULL;
+	struct cloud_upload *uploads = NULL;
+	size_t n = 0, m = 0;
+	int rc = cloud_object_list(s->cloud, &at, s->arena, &objects, &n);
+
+	if (rc == 0)
+		rc = cloud_upload_list(s->cloud, &at, s->arena, &uploads, &m);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const char *job = job_of_key(s, objects[i].key);
+
+		if (job && wanted(s, job))
+			put(s, job, "object", objects[i].key, "");
+	}
+	for (size_t i = 0; rc == 0 && i < m; i++) {
+		const char *job = job_of_key(s, uploads[i].key);
+
+		if (job && wanted(s, job))
+			put(s, job, "upload", uploads[i].upload_id, uploads[i].key);
+	}
+	return rc;
+}
+
+/* Named PREFIX_DIGITS_rN by pipe_import.c. They are what jobs are for: listed, and removed only
+ * when they are no good, or when it is asked for. */
+static int find_images(struct sweep *s)
+{
+	struct cloud_thing *list;
+	size_t count;
+	int rc = cloud_list(s->cloud, CLOUD_KIND_ENS_IMAGE, NULL, NULL, NULL, NULL, NULL, s->arena,
+			    &list, &count);
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		const char *end = strstr(list[i].name, "_r"), *digits, *job;
+
+		while (end && strstr(end + 1, "_r"))
+			end = strstr(end + 1, "_r");
+		digits = end && end - list[i].name >= 17 ? end - 16 : NULL;
+		if (!digits || digits[-1] != '_' || strspn(digits, "0123456789abcdef") != 16)
+			continue;
+		job = arena_printf(s->arena, "j-%.16s", digits);
+		if (wanted(s, job))
+			put(s, job,
+			    list[i].phase == CLOUD_READY ? "ens-image" : "unfinished-ens-image",
+			    list[i].id, list[i].name);
+	}
+	return rc;
+}
+
+static int find_all(struct sweep *s)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(tagged) / sizeof(*tagged); i++)
+		rc = find_tagged(s, tagged[i]);
+	if (rc == 0 && s->what->bucket)
+		rc = find_objects(s, OBJECTS);
+	if (rc == 0 && s->what->bucket)
+		rc = find_objects(s, "cl");
+	return rc < 0 ? rc : find_images(s);
+}
+
+static int remove_object(struct sweep *s, const char *kind, const char *id, const char *name)
+{
+	struct cloud_object at = {.region = s->what->region, .bucket = s->what->bucket};
+
+	if (strcmp(kind, "object") == 0) {
+		at.key = id;
+		return cloud_object_delete(s->cloud, &at);
+	}
+	at.key = name;
+	return cloud_upload_abort(s->cloud, &at, id);
+}
+
+/* A task that still exports would write after we looked. */
+static int cancel_exports(struct sweep *s, const char *image)
+{
+	CLEANUP_JSON json_t *filter = json_pack("{s:[s]}", "ResourceIds", image);
+	struct cloud_thing *list;
+	size_t count;
+	int rc = cloud_list(s->cloud, CLOUD_KIND_EXPORT_TASK, s->what->region, NULL, NULL, NULL,
+			    filter, s->arena, &list, &count);
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		if (list[i].phase == CLOUD_PENDING)
+			rc = cloud_delete(s->cloud, CLOUD_KIND_EXPORT_TASK, s->what->region,
+					  list[i].id);
+	}
+	return rc;
+}
+
+static int remove_one(struct sweep *s, const json_t *thing)
+{
+	const char *kind = pipe_option(thing, "kind"), *id = pipe_option(thing, "id");
+	enum cloud_kind k;
+	int rc;
+
+	if (strcmp(kind, "ens-image") == 0 && !s->what->images)
+		return 0;
+	if (strcmp(kind, "object") == 0 || strcmp(kind, "upload") == 0)
+		return remove_object(s, kind, id, pipe_option(thing, "name"));
+	k = CLOUD_KIND_ENS_IMAGE;
+	if (strstr(kind, "ens-image") == NULL && cloud_kind_parse(kind, &k) < 0)
+		return 0;
+	log_info("remove %s %s of job %s", kind, id, pipe_option(thing, "job"));
+	rc = k == CLOUD_KIND_IMAGE ? cancel_exports(s, id) : 0;
+	if (rc == 0)
+		rc = cloud_delete(s->cloud, k, s->what->region, id);
+	return rc < 0 ? rc
+		      : cloud_wait(s->cloud, k, s->what->region, id, CLOUD_WANT_GONE,
+				   s->what->poll_ms, PIPE_WAIT_MS, NULL, NULL, s->arena, NULL);
+}
+
+int pipe_sweep(const struct pipe_sweep *what, const struct pipe_outside *outside, json_t **found)
+{
+	struct cloud_options o = outside->cloud ? *outside->cloud : (struct cloud_options){0};
+	CLEANUP_ARENA struct arena *arena = arena_new();
+	struct sweep s = {.what = what, .arena = arena, .found = json_array()};
+	size_t i;
+	json_t *thing;
+	int rc;
+
+	*found = NULL;
+	if (!arena || !s.found)
+		return fail(ENOMEM, "clean");
+	o.region = what->region;
+	rc = cloud_open(&o, &s.cloud);
+	if (rc == 0)
+		rc = find_all(&s);
+	json_array_foreach (s.found, i, thing) {
+		if (rc == 0 && what->remove)
+			rc = remove_one(&s, thing);
+	}
+	cloud_close(s.cloud);
+	*found = s.found;
+	return rc;
+}
