@@ -80,12 +80,17 @@ static int take_words(struct pipeline_args *a, int argc, char **argv)
 
 int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"state", required_argument, NULL, 's'}, {"job", required_argument, NULL, 'j'},
-		{"html", required_argument, NULL, 'm'},	 {"json", no_argument, NULL, 'J'},
-		{"watch", no_argument, NULL, 'w'},	 {"quiet", no_argument, NULL, 'q'},
-		{"detach", no_argument, NULL, 'd'},	 {"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},	 {0}};
+	static const struct option longs[] = {{"state", required_argument, NULL, 's'},
+					      {"job", required_argument, NULL, 'j'},
+					      {"html", required_argument, NULL, 'm'},
+					      {"json", no_argument, NULL, 'J'},
+					      {"watch", no_argument, NULL, 'w'},
+					      {"quiet", no_argument, NULL, 'q'},
+					      {"detach", no_argument, NULL, 'd'},
+					      {"verbose", no_argument, NULL, 'v'},
+					      {"yes", no_argument, NULL, 'y'},
+					      {"help", no_argument, NULL, 'h'},
+					      {0}};
 	enum log_level level = LOG_LEVEL_INFO;
 	int c;
 
