@@ -52,7 +52,7 @@ class Emulator:
         settings.setdefault("time_scale", 0.002)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(ROOT, "tests/cloud/emulate"), "--dir", os.path.join(folder, "cloud"), "--set",
+                [os.path.join(ROOT, "tests/cloud/emulate"), "--keep", "--dir", os.path.join(folder, "cloud"), "--set",
                  json.dumps(settings)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("endpoint: "):
