@@ -38,6 +38,8 @@ static const struct advice {
 	{"CLOUD_TLS_UNTRUSTED", "Check this machine's clock, its CA certificates (SSL_CERT_FILE "
 				"names others) and whether a proxy breaks TLS open."},
 	{"CLOUD_UNREACHABLE", "Check this machine's network, name resolution and proxy settings."},
+	{"CONFINE_FAILED", "Run the receiver where the kernel has seccomp filters "
+			   "(CONFIG_SECCOMP_FILTER) and the container allows them."},
 	{"CLOUD_WAIT_TOO_LONG", "Start the job again: it goes on waiting."},
 	{"CMDLINE_INVALID",
 	 "Correct the kernel command line in the boot menu (key e) and boot again."},
@@ -150,10 +152,17 @@ static const struct advice {
 	{"TARGET_TOO_SMALL", "Give the receiver a larger disk, then start again."},
 	{"TARGET_WRITE_ERROR",
 	 "The receiver could not write. Look at its log and its disk, then start again."},
+	{"TOKEN_DAMAGED",
+	 "Remove token.json from the state directory and start the receiver again: "
+	 "it prints a new activation code."},
+	{"TOKEN_FILE_BAD", "Write 32 hexadecimal digits into the file and make it readable by its "
+			   "owner alone (chmod 600)."},
 	{"TOKEN_REFUSED", "The activation code is used up, expired or of another receiver. Take "
 			  "the one that it prints now."},
 	{"UPLOAD_DIFFERS", "The store holds other bytes than were sent. Retry the job; if it comes "
 			   "again, something on the way changes data."},
+	{"USER_UNKNOWN", "Name a user of this machine other than root with --user, and start the "
+			 "receiver as root."},
 	{"VERIFY_MISMATCH",
 	 "The copy differs from the source at the place that is named. Check the "
 	 "disk that holds it and its machine's memory, then copy again; only "

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -28,6 +29,8 @@ enum serve_option {
 	OPT_DATA_PORT,
 	OPT_TOKEN_USES,
 	OPT_TOKEN_DAYS,
+	OPT_TOKEN_FILE,
+	OPT_USER,
 	OPT_COMMIT_MS,
 	OPT_ALLOW_LIST,
 	OPT_VERBOSE,
@@ -44,6 +47,8 @@ static const struct option options[] = {
 	{"data-port", required_argument, NULL, OPT_DATA_PORT},
 	{"token-uses", required_argument, NULL, OPT_TOKEN_USES},
 	{"token-days", required_argument, NULL, OPT_TOKEN_DAYS},
+	{"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+	{"user", required_argument, NULL, OPT_USER},
 	{"commit-ms", required_argument, NULL, OPT_COMMIT_MS},
 	{"allow-list", no_argument, NULL, OPT_ALLOW_LIST},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -64,6 +69,10 @@ static int usage(FILE *to)
 	      "  --data-port N      default 8703; 0: any\n"
 	      "  --token-uses N     1-1000, default 200; of a new token: so many runs\n"
 	      "  --token-days N     1-90, default 90; of a new token\n"
+	      "  --token-file FILE  the token to have: 32 hexadecimal digits, nobody else's to "
+	      "read\n"
+	      "  --user NAME        whom root becomes once everything is open; a name or a number, "
+	      "default nobody\n"
 	      "  --commit-ms N      10-60000, default 1000: how often what arrived is made "
 	      "durable\n"
 	      "  --allow-list       tell the names and sizes of disks without a token\n"
@@ -129,6 +138,12 @@ static bool take_option(struct serve *s, int option, const char *value)
 		ok = number("token-days", value, 1, 90, &n);
 		o->token_days = (unsigned)n;
 		break;
+	case OPT_TOKEN_FILE:
+		o->token_file = value;
+		break;
+	case OPT_USER:
+		o->user = value;
+		break;
 	case OPT_COMMIT_MS:
 		ok = number("commit-ms", value, 10, 60000, &o->commit_ms);
 		break;
@@ -173,14 +188,21 @@ static void announce(const struct receiver *r, const struct serve *s)
 	fflush(stdout);
 }
 
-static int report(int rc)
+int cmd_receiver_report(const char *subcommand, int rc)
 {
 	const char *code = err_code(), *advice = cmd_advice(code);
 
-	fprintf(stderr, "receiver serve: %s%s%s\n", code, *code ? ": " : "", err_reason());
+	fprintf(stderr, "receiver %s: %s%s%s\n", subcommand, code, *code ? ": " : "", err_reason());
 	if (*advice)
 		fprintf(stderr, "%s\n", advice);
 	return cmd_status_of(rc);
+}
+
+/* The process may open nothing any more: what libraries do at an orderly exit is left out. */
+static _Noreturn void leave(int status)
+{
+	fflush(NULL);
+	_exit(status);
 }
 
 int cmd_receiver_serve(int argc, char **argv)
@@ -189,7 +211,8 @@ int cmd_receiver_serve(int argc, char **argv)
 				.data_port = 8703,
 				.token_uses = RECEIVER_TOKEN_USES,
 				.token_days = RECEIVER_TOKEN_DAYS,
-				.commit_ms = RECEIVER_COMMIT_MS}};
+				.commit_ms = RECEIVER_COMMIT_MS,
+				.confine = true}};
 	struct receiver *r = NULL;
 	sigset_t signals;
 	int status = parse(&s, argc, argv), rc, got;
@@ -205,10 +228,10 @@ int cmd_receiver_serve(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	rc = receiver_start(&s.o, &r);
 	if (rc < 0)
-		return report(rc);
+		leave(cmd_receiver_report("serve", rc));
 	announce(r, &s);
 	sigwait(&signals, &got);
 	log_info("ending on %s", strsignal(got));
 	receiver_stop(r);
-	return CMD_DONE;
+	leave(CMD_DONE);
 }

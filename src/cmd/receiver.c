@@ -11,6 +11,8 @@ int main(int argc, char **argv)
 		{"verify", cmd_receiver_verify,
 		 "prove a disk or image by a migration's verify.json"},
 		{"image", cmd_receiver_image, "make image files of disks, with a report"},
+		{"activation", cmd_receiver_activation,
+		 "the code of a receiver that is still to be started"},
 	};
 
 	return cmd_dispatch("receiver", subcommands, ARRAY_SIZE(subcommands), argc, argv);

@@ -218,32 +218,24 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **state,
 	*state = NULL;
 }
 
-int control_start(struct receiver *r, const char *state_dir, struct control **out)
+int control_start(struct receiver *r, struct control **out)
 {
 	struct control *c = calloc(1, sizeof(*c));
-	int rc;
 
 	if (!c)
 		return fail(ENOMEM, "memory for the control service");
 	c->receiver = r;
 	c->rate_mbit = -1;
 	pthread_mutex_init(&c->lock, NULL);
-	snprintf(c->dir, sizeof(c->dir), "%s/artefacts", state_dir);
-	rc = io_mkdir(c->dir, 0700);
-	if (rc == 0) {
-		c->daemon = MHD_start_daemon(
-			MHD_USE_NO_LISTEN_SOCKET | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0,
-			NULL, NULL, on_request, c, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONTROL_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-			(unsigned)CONTROL_IDLE_S, MHD_OPTION_THREAD_STACK_SIZE,
-			(size_t)CONTROL_STACK, MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
-			MHD_OPTION_END);
-		if (!c->daemon)
-			rc = fail(EIO, "the control service does not start");
-	}
-	if (rc < 0) {
+	c->daemon = MHD_start_daemon(
+		MHD_USE_NO_LISTEN_SOCKET | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
+		NULL, on_request, c, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONTROL_MEMORY,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONTROL_IDLE_S,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)CONTROL_STACK, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, c, MHD_OPTION_END);
+	if (!c->daemon) {
 		control_stop(c);
-		return rc;
+		return fail(EIO, "the control service does not start");
 	}
 	*out = c;
 	return 0;

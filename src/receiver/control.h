@@ -16,7 +16,7 @@
 struct receiver;
 struct control;
 
-int control_start(struct receiver *r, const char *state_dir, struct control **out);
+int control_start(struct receiver *r, struct control **out);
 void control_stop(struct control *c); /* accepts NULL */
 
 /* One accepted connection, until it ends. */
@@ -43,7 +43,6 @@ struct control_request {
 struct control {
 	struct receiver *receiver;
 	struct MHD_Daemon *daemon;
-	char dir[4000];
 	pthread_mutex_t lock;
 	json_t *source_state; /* what the source said last, or NULL; under lock */
 	uint64_t source_state_ms;

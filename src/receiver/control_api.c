@@ -26,27 +26,22 @@
 #define COLDLIFT_VERSION "1"
 #endif
 
-static const char *const artefacts[] = {
-	"inventory.json", "job.json",	   "plan.json",	      "prepare.json",  "map.txt",
-	"verify.json",	  "handover.json", "copy-state.json", "verify.leaves",
-};
-
-static const char *artefact_name(const char *path)
+/* Its number in the vault, or -1; *name is for messages. */
+static int artefact_of(const char *path, const char **name)
 {
+	*name = "";
 	if (strncmp(path, ARTEFACT_PREFIX, strlen(ARTEFACT_PREFIX)) != 0)
-		return NULL;
-	path += strlen(ARTEFACT_PREFIX);
-	for (size_t i = 0; i < ARRAY_SIZE(artefacts); i++)
-		if (strcmp(path, artefacts[i]) == 0)
-			return artefacts[i];
-	return NULL;
+		return -1;
+	*name = path + strlen(ARTEFACT_PREFIX);
+	return vault_artefact(*name);
 }
 
 size_t control_body_max(const char *method, const char *path)
 {
-	if (strcmp(method, "PUT") == 0 && artefact_name(path))
-		return strcmp(artefact_name(path), "verify.leaves") == 0 ? LEAVES_MAX_BYTES
-									 : ARTEFACT_MAX_BYTES;
+	const char *name;
+
+	if (strcmp(method, "PUT") == 0 && artefact_of(path, &name) >= 0)
+		return strcmp(name, "verify.leaves") == 0 ? LEAVES_MAX_BYTES : ARTEFACT_MAX_BYTES;
 	if (strcmp(method, "PUT") == 0 && strcmp(path, "/v1/log") == 0)
 		return LOG_MAX_BYTES;
 	if (strcmp(method, "POST") == 0)
@@ -129,11 +124,10 @@ static void reply_failure(struct control_reply *out, int rc)
 	free(reason);
 }
 
-static void put_artefact(struct control *c, const struct control_request *q, const char *name,
-			 struct control_reply *out)
+static void put_artefact(struct control *c, const struct control_request *q, int artefact,
+			 const char *name, struct control_reply *out)
 {
 	CLEANUP_JSON json_t *json = NULL;
-	char path[4096];
 	int rc = 0;
 
 	if (strstr(name, ".json")) {
@@ -145,9 +139,9 @@ static void put_artefact(struct control *c, const struct control_request *q, con
 	}
 	if (strcmp(name, "plan.json") == 0)
 		rc = disks_apply_plan(c->receiver->disks, json);
-	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
 	if (rc == 0)
-		rc = io_replace_file(path, q->body, q->bytes, 0600);
+		rc = vault_replace(c->receiver->vault, VAULT_ARTEFACT, (unsigned)artefact, q->body,
+				   q->bytes);
 	if (rc < 0)
 		reply_failure(out, rc);
 	else
@@ -155,12 +149,13 @@ static void put_artefact(struct control *c, const struct control_request *q, con
 			     json_pack("{s:s, s:o}", "name", name, "bytes", json_u64(q->bytes)));
 }
 
-static void get_artefact(struct control *c, const char *name, struct control_reply *out)
+static void get_artefact(struct control *c, int artefact, const char *name,
+			 struct control_reply *out)
 {
-	char path[4096];
+	int rc = vault_read(c->receiver->vault, VAULT_ARTEFACT, (unsigned)artefact,
+			    LEAVES_MAX_BYTES, &out->body, &out->bytes);
 
-	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
-	if (access(path, F_OK) < 0) {
+	if (rc == -ENOENT) {
 		control_error(out, 404, "ARTEFACT_MISSING", "this artefact has not arrived yet",
 			      "put it first");
 		return;
@@ -169,8 +164,8 @@ static void get_artefact(struct control *c, const char *name, struct control_rep
 	out->content_type = strstr(name, ".json")  ? "application/json"
 			    : strstr(name, ".txt") ? "text/plain"
 						   : "application/octet-stream";
-	if (io_read_file(path, LEAVES_MAX_BYTES, &out->body, &out->bytes) < 0)
-		reply_failure(out, -EIO);
+	if (rc < 0)
+		reply_failure(out, rc);
 }
 
 static void post_state(struct control *c, const struct control_request *q,
@@ -236,11 +231,8 @@ static void post_command(struct control *c, const struct control_request *q,
 
 static void put_log(struct control *c, const struct control_request *q, struct control_reply *out)
 {
-	char path[4096];
-	int rc;
+	int rc = vault_replace(c->receiver->vault, VAULT_LOG, 0, q->body, q->bytes);
 
-	snprintf(path, sizeof(path), "%s/source.log", c->dir);
-	rc = io_replace_file(path, q->body, q->bytes, 0600);
 	if (rc < 0)
 		reply_failure(out, rc);
 	else
@@ -269,15 +261,16 @@ void control_path_unknown(struct control_reply *out)
 
 void control_answer(struct control *c, const struct control_request *q, struct control_reply *out)
 {
-	const char *name = artefact_name(q->path);
+	const char *name;
+	int artefact = artefact_of(q->path, &name);
 
 	err_clear();
-	if (name && strcmp(q->method, "PUT") == 0) {
-		put_artefact(c, q, name, out);
+	if (artefact >= 0 && strcmp(q->method, "PUT") == 0) {
+		put_artefact(c, q, artefact, name, out);
 		return;
 	}
-	if (name && strcmp(q->method, "GET") == 0) {
-		get_artefact(c, name, out);
+	if (artefact >= 0 && strcmp(q->method, "GET") == 0) {
+		get_artefact(c, artefact, name, out);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {

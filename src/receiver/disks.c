@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -16,56 +14,42 @@
 #include "receiver/disks.h"
 
 struct disks {
-	char state_dir[4000];
-	char files_dir[4000]; /* "" for devices */
+	struct vault *vault;
+	bool devices;
 	uint64_t commit_ms;
 	pthread_mutex_t lock;
 	struct store *stores[DISKS_MAX];
 };
 
-static int open_one(struct disks *d, unsigned index, const char *path, uint64_t size_bytes)
+static int open_one(struct disks *d, unsigned index, uint64_t size_bytes)
 {
-	char journal[4096];
-	struct store_options o = {.disk = index,
-				  .path = path,
-				  .is_device = d->files_dir[0] == '\0',
-				  .size_bytes = size_bytes,
-				  .journal_path = journal,
-				  .commit_ms = d->commit_ms};
+	const struct store_options o = {.disk = index,
+					.vault = d->vault,
+					.is_device = d->devices,
+					.size_bytes = size_bytes,
+					.commit_ms = d->commit_ms};
 
-	snprintf(journal, sizeof(journal), "%s/disk%u.journal", d->state_dir, index);
 	return store_open(&o, &d->stores[index]);
-}
-
-static int open_file(struct disks *d, unsigned index, uint64_t size_bytes)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/disk%u.raw", d->files_dir, index);
-	return open_one(d, index, path, size_bytes);
 }
 
 /* Files of an earlier life, so that reports are right before the plan comes again. */
 static int open_known_files(struct disks *d)
 {
-	for (unsigned i = 0; i < DISKS_MAX; i++) {
-		char path[4096];
-		int rc;
+	int rc = 0;
 
-		snprintf(path, sizeof(path), "%s/disk%u.journal", d->state_dir, i);
-		if (access(path, F_OK) < 0)
+	for (unsigned i = 0; rc == 0 && i < DISKS_MAX; i++) {
+		char name[VAULT_NAME_BYTES];
+
+		if (!vault_has(d->vault, VAULT_JOURNAL, i))
 			continue;
-		snprintf(path, sizeof(path), "%s/disk%u.raw", d->files_dir, i);
-		if (access(path, F_OK) < 0)
+		if (!vault_has(d->vault, VAULT_DISK, i))
 			return fail_code(ENOENT, "JOURNAL_FOREIGN",
 					 "%s is gone, but its journal is there; give it back, or "
 					 "remove the journal to begin anew",
-					 path);
-		rc = open_file(d, i, 0);
-		if (rc < 0)
-			return rc;
+					 vault_name(d->vault, VAULT_DISK, i, name));
+		rc = open_one(d, i, 0);
 	}
-	return 0;
+	return rc;
 }
 
 int disks_open(const struct disks_options *o, struct disks **out)
@@ -76,15 +60,15 @@ int disks_open(const struct disks_options *o, struct disks **out)
 	if (!d)
 		return fail(ENOMEM, "memory for the disks");
 	pthread_mutex_init(&d->lock, NULL);
-	snprintf(d->state_dir, sizeof(d->state_dir), "%s", o->state_dir);
-	snprintf(d->files_dir, sizeof(d->files_dir), "%s", o->files_dir ? o->files_dir : "");
+	d->vault = o->vault;
+	d->devices = o->device_count > 0;
 	d->commit_ms = o->commit_ms;
-	if (o->files_dir)
+	if (!d->devices)
 		rc = open_known_files(d);
-	else if (o->device_count == 0 || o->device_count > DISKS_MAX)
+	else if (o->device_count > DISKS_MAX)
 		rc = fail(EINVAL, "1 to %d devices", DISKS_MAX);
-	for (unsigned i = 0; rc == 0 && i < o->device_count && !o->files_dir; i++)
-		rc = open_one(d, i, o->devices[i], 0);
+	for (unsigned i = 0; rc == 0 && i < o->device_count; i++)
+		rc = open_one(d, i, 0);
 	if (rc < 0) {
 		disks_close(d);
 		return rc;
@@ -139,12 +123,12 @@ static int check_size(const struct disks *d, unsigned i, uint64_t wanted)
 
 	if (wanted == 0)
 		return 0;
-	if (!d->files_dir[0] && have < wanted)
+	if (d->devices && have < wanted)
 		return fail_code(ENOSPC, "TARGET_TOO_SMALL",
 				 "disk%u needs %" PRIu64 " bytes and has %" PRIu64
 				 "; give the receiver a larger device",
 				 i, wanted, have);
-	if (d->files_dir[0] && have != 0 && have != wanted)
+	if (!d->devices && have != 0 && have != wanted)
 		return fail_code(EEXIST, "TARGET_SIZE_DIFFERS",
 				 "disk%u is there with %" PRIu64
 				 " bytes, and the plan wants %" PRIu64
@@ -163,7 +147,7 @@ int disks_apply_plan(struct disks *d, const json_t *plan)
 		rc = check_size(d, i, sizes[i]);
 	for (unsigned i = 0; rc == 0 && i < DISKS_MAX; i++)
 		if (sizes[i] != 0 && !d->stores[i])
-			rc = open_file(d, i, sizes[i]);
+			rc = open_one(d, i, sizes[i]);
 	return rc;
 }
 
@@ -176,14 +160,10 @@ struct store *disks_get(struct disks *d, unsigned index)
 
 bool disks_are_files(const struct disks *d)
 {
-	return d->files_dir[0] != '\0';
+	return !d->devices;
 }
 
 uint64_t disks_free_bytes(const struct disks *d)
 {
-	struct statvfs st;
-
-	if (!d->files_dir[0] || statvfs(d->files_dir, &st) < 0)
-		return 0;
-	return (uint64_t)st.f_bavail * st.f_frsize;
+	return vault_free_bytes(d->vault);
 }

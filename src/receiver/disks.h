@@ -17,10 +17,8 @@
 struct disks;
 
 struct disks_options {
-	const char *state_dir;
-	const char *files_dir;	    /* NULL: devices */
-	const char *const *devices; /* device_count of them, disk 0 first */
-	size_t device_count;
+	struct vault *vault; /* has them and their journals */
+	size_t device_count; /* 0: files */
 	uint64_t commit_ms;
 };
 

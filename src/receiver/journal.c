@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +21,7 @@
 #include "wire/wire.h"
 
 #define MAGIC	   "CLFTJRNL"
-#define PATH_BYTES 4096
+#define PATH_BYTES 4200
 /* Zeros are written ahead in steps of this: a sync that need not record a size is twice as fast. */
 #define ROOM_BYTES (256u << 10)
 
@@ -235,18 +234,6 @@ int journal_replay(const void *data, size_t bytes, const struct journal_subject 
 	return rc;
 }
 
-static int sync_directory(const char *path)
-{
-	char copy[PATH_BYTES];
-	CLEANUP_CLOSE int fd = -1;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = io_open(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0)
-		return fd;
-	return fsync(fd) < 0 ? fail(errno, "sync the directory of %s", path) : 0;
-}
-
 static int create(struct journal *j, const struct journal_subject *s)
 {
 	uint8_t raw[JOURNAL_HEAD_BYTES];
@@ -257,39 +244,47 @@ static int create(struct journal *j, const struct journal_subject *s)
 	rc = io_pwrite(j->fd, raw, sizeof(raw), 0, j->path);
 	if (rc == 0 && fsync(j->fd) < 0)
 		rc = fail(errno, "sync %s", j->path);
-	return rc < 0 ? rc : sync_directory(j->path);
+	return rc;
 }
 
 static int load(struct journal *j, size_t bytes, const struct journal_subject *s,
 		journal_apply_fn apply, void *ctx)
 {
 	void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, j->fd, 0);
+	bool blank;
 	int rc;
 
 	if (data == MAP_FAILED)
 		return fail(errno, "map %s", j->path);
-	rc = replay(data, bytes, s, j->path, apply, ctx, j);
+	/* Its size was on the medium when the power went, and its head not yet: it was never used.
+	 */
+	blank = io_is_zero(data, bytes);
+	rc = blank ? 0 : replay(data, bytes, s, j->path, apply, ctx, j);
 	munmap(data, bytes);
+	if (blank)
+		return create(j, s);
 	if (rc == 0 && end_of(j) < bytes &&
 	    (ftruncate(j->fd, (off_t)end_of(j)) < 0 || fsync(j->fd) < 0))
 		rc = fail(errno, "cut the torn end of %s", j->path);
 	return rc;
 }
 
-int journal_open(const char *path, const struct journal_subject *subject, journal_apply_fn apply,
-		 void *ctx, struct journal **out)
+int journal_open(int fd, const char *name, const struct journal_subject *subject,
+		 journal_apply_fn apply, void *ctx, struct journal **out)
 {
 	struct journal *j = calloc(1, sizeof(*j));
 	uint64_t bytes = 0;
 	int rc;
 
-	if (!j)
+	if (!j) {
+		close(fd);
 		return fail(ENOMEM, "memory for a journal");
+	}
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_mutex_init(&j->sync_lock, NULL);
-	snprintf(j->path, sizeof(j->path), "%s", path);
-	j->fd = io_open(path, O_RDWR | O_CREAT, 0600);
-	rc = j->fd < 0 ? j->fd : io_size(j->fd, path, &bytes);
+	snprintf(j->path, sizeof(j->path), "%s", name);
+	j->fd = fd;
+	rc = io_size(fd, name, &bytes);
 	if (rc == 0)
 		rc = bytes == 0 ? create(j, subject) : load(j, bytes, subject, apply, ctx);
 	if (rc < 0) {
@@ -307,8 +302,7 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
-	if (j->fd >= 0)
-		close(j->fd);
+	close(j->fd);
 	pthread_mutex_destroy(&j->lock);
 	pthread_mutex_destroy(&j->sync_lock);
 	free(j);
@@ -400,20 +394,5 @@ int journal_sync(struct journal *j)
 	pthread_mutex_lock(&j->lock);
 	j->batch++;
 	pthread_mutex_unlock(&j->lock);
-	return 0;
-}
-
-int journal_replace(struct journal *j, struct journal *old)
-{
-	int rc = journal_sync(j);
-
-	if (rc == 0 && rename(j->path, old->path) < 0)
-		rc = fail(errno, "put %s in the place of %s", j->path, old->path);
-	if (rc == 0)
-		rc = sync_directory(old->path);
-	if (rc < 0)
-		return rc;
-	snprintf(j->path, sizeof(j->path), "%s", old->path);
-	journal_close(old);
 	return 0;
 }

@@ -60,12 +60,12 @@ struct journal;
 typedef int (*journal_apply_fn)(void *ctx, const struct journal_record *r);
 
 /*
- * Open path, or create it when it is not there. Torn records of the last batch are cut off. Reasons
- * carry JOURNAL_FOREIGN (of another disk, or no journal) or JOURNAL_DAMAGED (records are missing
- * from its middle).
+ * Open the journal in the file fd, which is owned even on error; an empty one is begun. Torn
+ * records of the last batch are cut off. name is for reasons, which carry JOURNAL_FOREIGN (of
+ * another disk, or no journal) or JOURNAL_DAMAGED (records are missing from its middle).
  */
-int journal_open(const char *path, const struct journal_subject *subject, journal_apply_fn apply,
-		 void *ctx, struct journal **out);
+int journal_open(int fd, const char *name, const struct journal_subject *subject,
+		 journal_apply_fn apply, void *ctx, struct journal **out);
 void journal_close(struct journal *j); /* accepts NULL */
 uint64_t journal_records(const struct journal *j);
 
@@ -76,9 +76,6 @@ uint64_t journal_records(const struct journal *j);
  */
 int journal_append(struct journal *j, const struct journal_record *records, size_t count);
 int journal_sync(struct journal *j);
-
-/* Take the place of the journal at the path of old, durably; closes old. */
-int journal_replace(struct journal *j, struct journal *old);
 
 /* Parse the bytes of a journal: what journal_open() does once it has read them. For tests. *good is
  * the number of bytes that stand. NAME is for the reason. */

@@ -4,11 +4,7 @@
  * Strangers, who have not shown the token, are few and have little time: when there are too many,
  * the oldest is put out, so that a crowd of idle ones keeps nobody away.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,10 +22,10 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "receiver/server.h"
+#include "receiver/confine.h"
+#include "receiver/setup.h"
 
 #define CONN_STACK (512u << 10)
-#define BACKLOG	   64
 
 struct acceptor {
 	struct receiver *receiver;
@@ -235,158 +230,118 @@ static void *run_acceptor(void *arg)
 	}
 }
 
-static int listen_on(const char *address, uint16_t port, int *fd_out, uint16_t *port_out)
+static int open_vault(struct receiver *r, const struct receiver_options *o)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-				       .ai_socktype = SOCK_STREAM,
-				       .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
-	struct addrinfo *list = NULL;
-	struct sockaddr_storage bound;
-	socklen_t bytes = sizeof(bound);
-	char service[8];
-	const int on = 1, off = 0;
-	int fd = -1, error = 0;
-
-	snprintf(service, sizeof(service), "%u", port);
-	/* "::" takes IPv4 too; where there is no IPv6 at all, fall back. */
-	for (int i = 0; i < 2 && fd < 0; i++) {
-		const char *host = address ? address : i == 0 ? "::" : "0.0.0.0";
-
-		if (getaddrinfo(host, service, &hints, &list) != 0)
-			return fail(EINVAL, "%s is no address to listen on", host);
-		fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		error = errno;
-		if (fd >= 0) {
-			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-			if (bind(fd, list->ai_addr, list->ai_addrlen) < 0 ||
-			    listen(fd, BACKLOG) < 0) {
-				error = errno;
-				close(fd);
-				fd = -1;
-			}
-		}
-		freeaddrinfo(list);
-		if (address || error == EADDRINUSE)
-			break;
-	}
-	if (fd < 0)
-		return fail_code(error, error == EADDRINUSE ? "PORT_IN_USE" : "LISTEN_FAILED",
-				 "cannot listen on %s port %u: %s",
-				 address ? address : "all addresses", port, strerror(error));
-	getsockname(fd, (struct sockaddr *)&bound, &bytes);
-	*port_out = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-						      : ((struct sockaddr_in *)&bound)->sin_port);
-	*fd_out = fd;
-	return 0;
-}
-
-/* This machine's first address that others could reach, or 127.0.0.1. */
-static void own_address(char out[WIRE_HOST_MAX + 1])
-{
-	struct ifaddrs *list = NULL;
-
-	snprintf(out, WIRE_HOST_MAX + 1, "127.0.0.1");
-	if (getifaddrs(&list) < 0)
-		return;
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
-		    i->ifa_flags & IFF_LOOPBACK || !(i->ifa_flags & IFF_UP))
-			continue;
-		getnameinfo(i->ifa_addr, sizeof(struct sockaddr_in), out, WIRE_HOST_MAX + 1, NULL,
-			    0, NI_NUMERICHOST);
-		break;
-	}
-	freeifaddrs(list);
-}
-
-static int lock_state(struct receiver *r, const char *dir)
-{
-	char path[4096];
-	int rc = io_mkdir(dir, 0700);
-
-	if (rc < 0)
-		return rc;
-	snprintf(path, sizeof(path), "%s/lock", dir);
-	r->lock_fd = io_open(path, O_RDWR | O_CREAT, 0600);
-	if (r->lock_fd < 0)
-		return r->lock_fd;
-	if (flock(r->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return fail_code(EBUSY, "STATE_IN_USE",
-				 "another receiver is running with the state directory %s", dir);
-	return 0;
-}
-
-static int open_state(struct receiver *r, const struct receiver_options *o)
-{
-	const struct disks_options d = {.state_dir = o->state_dir,
+	const struct vault_options v = {.state_dir = o->state_dir,
 					.files_dir = o->files_dir,
 					.devices = o->devices,
-					.device_count = o->device_count,
-					.commit_ms = o->commit_ms};
-	char own[WIRE_HOST_MAX + 1];
-	const char *names[2];
-	size_t name_count = 0;
-	struct wire_activation a = {0};
-	int rc = lock_state(r, o->state_dir);
+					.device_count = o->device_count};
+	int rc = io_mkdir(o->state_dir, 0700);
 
 	if (rc == 0 && o->files_dir)
 		rc = io_mkdir(o->files_dir, 0700);
-	own_address(own);
-	if (o->listen && strcmp(o->listen, "127.0.0.1") == 0)
-		snprintf(own, sizeof(own), "%s", o->listen);
-	names[name_count++] = own;
-	if (o->advertise)
-		names[name_count++] = o->advertise;
+	return rc < 0 ? rc : vault_start(&v, o->confine, &r->vault);
+}
+
+/* What must not be done by what faces the network. */
+static int prepare(struct receiver *r, const struct receiver_options *o)
+{
+	struct confine_user user = {0};
+	int rc = o->confine ? confine_find_user(o->user, &user) : 0;
+
+	/* The keeper is forked before there is a lock for it to hold. */
 	if (rc == 0)
-		rc = wire_identity_load(o->state_dir, names, name_count, &r->identity);
+		rc = open_vault(r, o);
 	if (rc == 0)
-		rc = token_load(o->state_dir, o->token_uses, o->token_days, &r->token);
+		rc = setup_lock(o->state_dir, &r->lock_fd);
 	if (rc == 0)
-		rc = disks_open(&d, &r->disks);
+		rc = setup_credentials(o, r);
 	if (rc == 0)
-		rc = listen_on(o->listen, o->control_port, &r->control_fd, &r->control_port);
+		rc = setup_listen(o->listen, o->control_port, &r->control_fd, &r->control_port);
 	if (rc == 0)
-		rc = listen_on(o->listen, o->data_port, &r->data_fd, &r->data_port);
+		rc = setup_listen(o->listen, o->data_port, &r->data_fd, &r->data_port);
+	if (rc == 0)
+		rc = setup_activation(o, r);
+	if (rc == 0 && o->confine)
+		rc = confine_user(&user);
+	if (rc == 0 && o->confine)
+		rc = confine_server();
+	return rc;
+}
+
+static int begin(struct receiver_whole *w, const struct receiver_options *o)
+{
+	struct receiver *r = &w->r;
+	const struct disks_options d = {
+		.vault = r->vault, .device_count = o->device_count, .commit_ms = o->commit_ms};
+	int rc = disks_open(&d, &r->disks);
+
+	if (rc == 0)
+		rc = control_start(r, &r->control);
 	if (rc < 0)
 		return rc;
-	snprintf(a.host, sizeof(a.host), "%s", o->advertise ? o->advertise : own);
-	a.control_port = r->control_port;
-	a.data_port = r->data_port;
-	memcpy(a.pin, wire_identity_pin(r->identity), sizeof(a.pin));
-	memcpy(a.token, token_bytes(r->token), sizeof(a.token));
-	return wire_activation_encode(&a, r->activation);
+	w->acceptor.receiver = r;
+	rc = pthread_create(&w->acceptor.thread, NULL, run_acceptor, &w->acceptor);
+	w->acceptor_runs = rc == 0;
+	return rc == 0 ? 0 : fail(rc, "thread");
+}
+
+static struct receiver_whole *new_receiver(void)
+{
+	struct receiver_whole *w = calloc(1, sizeof(*w));
+	struct receiver *r = &w->r;
+
+	if (!w)
+		return NULL;
+	r->lock_fd = r->control_fd = r->data_fd = -1;
+	pthread_mutex_init(&r->conns_lock, NULL);
+	pthread_cond_init(&r->conns_changed, NULL);
+	r->stop_fd = eventfd(0, EFD_CLOEXEC);
+	return w;
 }
 
 int receiver_start(const struct receiver_options *o, struct receiver **out)
 {
-	struct receiver_whole *w = calloc(1, sizeof(*w));
+	struct receiver_whole *w = new_receiver();
 	struct receiver *r = &w->r;
 	int rc;
 
 	if (!w)
 		return fail(ENOMEM, "memory");
-	r->lock_fd = r->control_fd = r->data_fd = r->stop_fd = -1;
 	r->list_ok = o->list_ok;
-	pthread_mutex_init(&r->conns_lock, NULL);
-	pthread_cond_init(&r->conns_changed, NULL);
-	r->stop_fd = eventfd(0, EFD_CLOEXEC);
-	rc = r->stop_fd < 0 ? fail(errno, "eventfd") : open_state(r, o);
+	rc = r->stop_fd < 0 ? fail(errno, "eventfd") : prepare(r, o);
 	if (rc == 0)
-		rc = control_start(r, o->state_dir, &r->control);
-	if (rc == 0) {
-		w->acceptor.receiver = r;
-		rc = -pthread_create(&w->acceptor.thread, NULL, run_acceptor, &w->acceptor);
-		if (rc < 0)
-			fail(rc, "thread");
-		w->acceptor_runs = rc == 0;
-	}
+		rc = begin(w, o);
 	if (rc < 0) {
 		receiver_stop(r);
 		return rc;
 	}
 	*out = r;
 	return 0;
+}
+
+int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION_TEXT])
+{
+	const struct vault_options v = {.state_dir = o->state_dir};
+	struct receiver_whole *w = new_receiver();
+	struct receiver *r = &w->r;
+	int rc;
+
+	if (!w)
+		return fail(ENOMEM, "memory");
+	r->control_port = o->control_port;
+	r->data_port = o->data_port;
+	rc = setup_lock(o->state_dir, &r->lock_fd);
+	if (rc == 0)
+		rc = vault_start(&v, false, &r->vault);
+	if (rc == 0)
+		rc = setup_credentials(o, r);
+	if (rc == 0)
+		rc = setup_activation(o, r);
+	if (rc == 0)
+		memcpy(text, r->activation, sizeof(r->activation));
+	receiver_stop(r);
+	return rc;
 }
 
 static void end_conns(struct receiver *r)
@@ -412,6 +367,7 @@ void receiver_stop(struct receiver *r)
 	control_stop(r->control);
 	disks_close(r->disks);
 	token_free(r->token);
+	vault_stop(r->vault);
 	wire_identity_free(r->identity);
 	for (size_t i = 0; i < 4; i++) {
 		const int fds[] = {r->control_fd, r->data_fd, r->stop_fd, r->lock_fd};

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/wire.h"
+
 struct receiver;
 
 struct receiver_options {
@@ -25,7 +27,10 @@ struct receiver_options {
 	unsigned token_uses; /* of a new token */
 	unsigned token_days;
 	uint64_t commit_ms;
-	bool list_ok; /* LIST and INFO of sizes without a token */
+	const char *token_file; /* the token to have; NULL: one is made */
+	bool list_ok;		/* LIST and INFO of sizes without a token */
+	bool confine;		/* fork a keeper, and give up all that serving does not need */
+	const char *user;	/* whom root becomes then; NULL: nobody */
 };
 
 #define RECEIVER_TOKEN_USES 200
@@ -33,13 +38,22 @@ struct receiver_options {
 #define RECEIVER_COMMIT_MS  1000
 
 /*
- * Open everything and listen; serves from the moment it returns. Codes: STATE_IN_USE (another
- * receiver has the state directory), TARGET_IN_USE, JOURNAL_*, IDENTITY_DAMAGED, PORT_IN_USE.
+ * Open everything and listen; serves from the moment it returns. With confine the whole process is
+ * changed for good, also when it fails, and may have one thread when it calls. Codes: STATE_IN_USE
+ * (another receiver has the state directory), TARGET_IN_USE, JOURNAL_*, IDENTITY_DAMAGED, TOKEN_*,
+ * PORT_IN_USE, USER_UNKNOWN, CONFINE_FAILED.
  */
 int receiver_start(const struct receiver_options *o, struct receiver **out);
 
 /* Ends all connections, commits, closes. Accepts NULL. */
 void receiver_stop(struct receiver *r);
+
+/*
+ * Make what the activation code says (the key, and the token of token_uses, token_days and
+ * token_file) in the state directory, where it is not there yet, and the code itself. advertise and
+ * both ports are as they will be; targets need not be there. Codes as above.
+ */
+int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION_TEXT]);
 
 /* Valid until receiver_stop(). */
 const char *receiver_activation(const struct receiver *r);

@@ -11,6 +11,7 @@
 #include "receiver/disks.h"
 #include "receiver/receiver.h"
 #include "receiver/token.h"
+#include "receiver/vault.h"
 #include "wire/wire.h"
 
 #define CONNS_MAX	  128
@@ -30,6 +31,7 @@ struct conn {
 };
 
 struct receiver {
+	struct vault *vault;
 	struct wire_identity *identity;
 	struct token *token;
 	struct disks *disks;
@@ -37,6 +39,7 @@ struct receiver {
 	bool list_ok;
 	int lock_fd, control_fd, data_fd, stop_fd;
 	uint16_t control_port, data_port;
+	char host[WIRE_HOST_MAX + 1]; /* this machine's address */
 	char activation[WIRE_ACTIVATION_TEXT];
 
 	pthread_mutex_t conns_lock;

@@ -88,42 +88,47 @@ static int apply(void *ctx, const struct journal_record *r)
 	return 0;
 }
 
-/* Lock against a second receiver, and a device against being mounted meanwhile. */
-static int open_target(struct store *s, const struct store_options *o)
+static int open_fd(struct store *s, enum vault_how how)
 {
-	int flags = O_RDWR | (o->is_device ? O_EXCL : O_CREAT);
-	struct stat st;
-	int rc;
+	int fd = vault_open(s->vault, VAULT_DISK, s->disk, how);
 
-	s->fd = open(o->path, flags | O_CLOEXEC, 0600);
-	if (s->fd < 0 && errno == EBUSY)
+	if (fd == -EBUSY)
 		return fail_code(EBUSY, "TARGET_IN_USE",
 				 "%s is mounted or used by something else on this machine",
-				 o->path);
-	if (s->fd < 0)
-		return fail(errno, "open %s", o->path);
-	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
-		return fail_code(EBUSY, "TARGET_IN_USE", "%s is used by another receiver", o->path);
-	if (fstat(s->fd, &st) < 0)
-		return fail(errno, "%s", o->path);
-	if (o->is_device != S_ISBLK(st.st_mode) || (!o->is_device && !S_ISREG(st.st_mode)))
-		return fail(EINVAL, "%s is not a %s", o->path,
-			    o->is_device ? "block device" : "regular file");
-	s->direct_fd = open(o->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	s->medium_fd = open(o->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	s->medium_ok = s->medium_fd >= 0;
-	rc = io_size(s->fd, o->path, &s->size_bytes);
-	if (rc < 0 || o->is_device || o->size_bytes == 0 || s->size_bytes == o->size_bytes)
-		return rc;
+				 s->path);
+	return fd == -ENOENT ? fail(fd, "%s is not there", s->path) : fd;
+}
+
+static int size_file(struct store *s, uint64_t bytes)
+{
+	if (bytes == 0 || s->size_bytes == bytes)
+		return 0;
 	if (s->size_bytes != 0)
 		return fail_code(EEXIST, "TARGET_SIZE_DIFFERS",
 				 "%s is there with %" PRIu64 " bytes, and the plan wants %" PRIu64
 				 "; remove it and its journal to begin anew",
-				 o->path, s->size_bytes, o->size_bytes);
-	if (ftruncate(s->fd, (off_t)o->size_bytes) < 0 || fsync(s->fd) < 0)
-		return fail(errno, "make %s as large as the plan wants", o->path);
-	s->size_bytes = o->size_bytes;
+				 s->path, s->size_bytes, bytes);
+	if (ftruncate(s->fd, (off_t)bytes) < 0 || fsync(s->fd) < 0)
+		return fail(errno, "make %s as large as the plan wants", s->path);
+	s->size_bytes = bytes;
 	return 0;
+}
+
+/* Lock against a second receiver, and a device against being mounted meanwhile. */
+static int open_target(struct store *s, const struct store_options *o)
+{
+	int rc;
+
+	s->fd = open_fd(s, o->is_device ? VAULT_WRITE : VAULT_CREATE);
+	if (s->fd < 0)
+		return s->fd;
+	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
+		return fail_code(EBUSY, "TARGET_IN_USE", "%s is used by another receiver", s->path);
+	s->direct_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_WRITE);
+	s->medium_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_READ);
+	s->medium_ok = s->medium_fd >= 0;
+	rc = io_size(s->fd, s->path, &s->size_bytes);
+	return rc < 0 || o->is_device ? rc : size_file(s, o->size_bytes);
 }
 
 /* Chunk range wholly inside the hole [from, to). */
@@ -214,44 +219,54 @@ static int apply_nothing(void *ctx, const struct journal_record *r)
 	return 0;
 }
 
-static int compact(struct store *s, const struct journal_subject *subject, const char *path)
+static int rewrite(struct store *s, const struct journal_subject *subject, const char *name)
 {
-	char new_path[4096 + 8];
+	int fd = vault_open(s->vault, VAULT_JOURNAL, s->disk, VAULT_NEW);
 	struct journal *j = NULL;
-	uint64_t known = 0;
 	int rc;
 
-	for (uint64_t i = 0; i < s->chunks; i++)
-		known += (s->states[i] & CHUNK_JOURNALED) != 0;
-	if (journal_records(s->journal) <= known + COMPACT_SLACK)
-		return 0;
-	snprintf(new_path, sizeof(new_path), "%s.new", path);
-	unlink(new_path);
-	rc = journal_open(new_path, subject, apply_nothing, NULL, &j);
+	if (fd < 0)
+		return fd;
+	rc = journal_open(fd, name, subject, apply_nothing, NULL, &j);
 	if (rc == 0)
 		rc = write_known(s, j);
 	if (rc == 0)
-		rc = journal_replace(j, s->journal);
+		rc = journal_sync(j);
+	if (rc == 0)
+		rc = vault_commit(s->vault, VAULT_JOURNAL, s->disk);
+	journal_close(rc == 0 ? s->journal : j);
 	if (rc == 0)
 		s->journal = j;
-	else
-		journal_close(j);
 	return rc;
 }
 
-static int open_journal(struct store *s, const char *path)
+static int compact(struct store *s, const struct journal_subject *subject, const char *name)
+{
+	uint64_t known = 0;
+
+	for (uint64_t i = 0; i < s->chunks; i++)
+		known += (s->states[i] & CHUNK_JOURNALED) != 0;
+	return journal_records(s->journal) > known + COMPACT_SLACK ? rewrite(s, subject, name) : 0;
+}
+
+static int open_journal(struct store *s)
 {
 	struct journal_subject subject = {.disk = s->disk, .disk_bytes = s->size_bytes};
+	char name[VAULT_NAME_BYTES];
 	struct stat st;
-	int rc;
+	int fd, rc;
 
 	if (fstat(s->fd, &st) < 0)
 		return fail(errno, "%s", s->path);
 	subject.disk_identity = s->is_device ? 0 : st.st_ino;
-	rc = journal_open(path, &subject, apply, s, &s->journal);
+	fd = vault_open(s->vault, VAULT_JOURNAL, s->disk, VAULT_CREATE);
+	if (fd < 0)
+		return fd;
+	vault_name(s->vault, VAULT_JOURNAL, s->disk, name);
+	rc = journal_open(fd, name, &subject, apply, s, &s->journal);
 	if (rc == 0 && !s->is_device)
 		rc = take_holes(s);
-	return rc < 0 ? rc : compact(s, &subject, path);
+	return rc < 0 ? rc : compact(s, &subject, name);
 }
 
 int store_open(const struct store_options *o, struct store **out)
@@ -268,7 +283,8 @@ int store_open(const struct store_options *o, struct store **out)
 	s->disk = o->disk;
 	s->is_device = o->is_device;
 	s->commit_ms = o->commit_ms;
-	snprintf(s->path, sizeof(s->path), "%s", o->path);
+	s->vault = o->vault;
+	vault_name(o->vault, VAULT_DISK, o->disk, s->path);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->commit_lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -278,17 +294,17 @@ int store_open(const struct store_options *o, struct store **out)
 	pthread_condattr_destroy(&monotonic);
 	rc = open_target(s, o);
 	if (rc == 0 && s->size_bytes == 0)
-		rc = fail(EINVAL, "%s is empty", o->path);
+		rc = fail(EINVAL, "%s is empty", s->path);
 	if (rc == 0) {
 		s->chunks = div_up(s->size_bytes, WIRE_CHUNK_BYTES);
 		s->states = reserve(s->chunks);
 		s->digests = reserve(s->chunks * WIRE_DIGEST_BYTES);
 		s->batch = calloc(STORE_BATCH, sizeof(*s->batch));
 		if (!s->states || !s->digests || !s->batch)
-			rc = fail(ENOMEM, "memory for the state of %s", o->path);
+			rc = fail(ENOMEM, "memory for the state of %s", s->path);
 	}
 	if (rc == 0)
-		rc = open_journal(s, o->journal_path);
+		rc = open_journal(s);
 	if (rc == 0)
 		rc = store_committer_start(s);
 	if (rc < 0) {

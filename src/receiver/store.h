@@ -17,16 +17,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "receiver/vault.h"
 #include "wire/wire.h"
 
 struct store;
 
 struct store_options {
-	unsigned disk;	  /* its number in export names */
-	const char *path; /* of the file or device */
+	unsigned disk;	     /* its number in export names */
+	struct vault *vault; /* has the disk and its journal */
 	bool is_device;
 	uint64_t size_bytes; /* of a file that is made anew; 0: as it is */
-	const char *journal_path;
 	uint64_t commit_ms;
 };
 

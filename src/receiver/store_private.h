@@ -26,7 +26,8 @@ enum chunk_bits {
 
 struct store {
 	unsigned disk;
-	char path[4096];
+	struct vault *vault;
+	char path[VAULT_NAME_BYTES];
 	int fd;
 	_Atomic int direct_fd;	/* of the same, past the page cache; -1 where that does not work */
 	int medium_fd;		/* of the same, for reading past the page cache; -1 likewise */

@@ -99,7 +99,8 @@ static int distrust(struct store *s, uint64_t chunk)
 	if (journaled)
 		rc = store_forget(s, chunk, 1);
 	pthread_mutex_lock(&s->lock);
-	s->states[chunk] = 0;
+	/* Where the journal has no room it still speaks of the chunk. */
+	s->states[chunk] = rc < 0 ? CHUNK_JOURNALED : 0;
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	return rc;

@@ -22,8 +22,9 @@ static struct receiver *fuzz_receiver(void)
 {
 	static struct receiver r;
 	char dir[] = "/tmp/coldlift-fuzz-XXXXXX";
-	char files[64];
-	struct disks_options o = {.state_dir = dir, .files_dir = files, .commit_ms = 60000};
+	struct vault_options v = {.state_dir = dir, .files_dir = dir};
+	struct token_options t = {.uses = 1000, .days = 1};
+	struct disks_options o = {.commit_ms = 60000};
 	CLEANUP_JSON json_t *plan =
 		json_pack("{s:[{s:i, s:i}]}", "disks", "index", 0, "target_bytes", 8 << 20);
 
@@ -31,17 +32,20 @@ static struct receiver *fuzz_receiver(void)
 		return &r;
 	log_setup(LOG_LEVEL_ERROR, NULL, NULL);
 	pthread_mutex_init(&r.conns_lock, NULL);
-	if (!mkdtemp(dir) || snprintf(files, sizeof(files), "%s", dir) < 0 ||
-	    disks_open(&o, &r.disks) < 0 || disks_apply_plan(r.disks, plan) < 0 ||
-	    token_load(dir, 1000, 1, &r.token) < 0)
+	if (!mkdtemp(dir) || vault_start(&v, false, &r.vault) < 0)
+		abort();
+	o.vault = r.vault;
+	if (disks_open(&o, &r.disks) < 0 || disks_apply_plan(r.disks, plan) < 0 ||
+	    token_load(r.vault, &t, &r.token) < 0)
 		abort();
 	/* Nothing needs the names any more. */
-	for (int i = 0; i < 3; i++) {
-		static const char *const names[] = {"disk0.raw", "disk0.journal", "token.json"};
+	for (int i = 0; i < 4; i++) {
+		static const char *const names[] = {"disk0.raw", "disk0.journal", "token.json",
+						    "artefacts"};
 		char path[96];
 
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		unlink(path);
+		remove(path);
 	}
 	rmdir(dir);
 	return &r;

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a receiver is before it serves: its state directory, its identity and token, its listeners.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "receiver/setup.h"
+
+#define BACKLOG 64
+
+int setup_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+				       .ai_socktype = SOCK_STREAM,
+				       .ai_flags = AI_PASSIVE | AI_NUMERICHOST};
+	struct addrinfo *list = NULL;
+	struct sockaddr_storage bound;
+	socklen_t bytes = sizeof(bound);
+	char service[8];
+	const int on = 1, off = 0;
+	int fd = -1, error = 0;
+
+	snprintf(service, sizeof(service), "%u", port);
+	/* "::" takes IPv4 too; where there is no IPv6 at all, fall back. */
+	for (int i = 0; i < 2 && fd < 0; i++) {
+		const char *host = address ? address : i == 0 ? "::" : "0.0.0.0";
+
+		if (getaddrinfo(host, service, &hints, &list) != 0)
+			return fail(EINVAL, "%s is no address to listen on", host);
+		fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		error = errno;
+		if (fd >= 0) {
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+			if (bind(fd, list->ai_addr, list->ai_addrlen) < 0 ||
+			    listen(fd, BACKLOG) < 0) {
+				error = errno;
+				close(fd);
+				fd = -1;
+			}
+		}
+		freeaddrinfo(list);
+		if (address || error == EADDRINUSE)
+			break;
+	}
+	if (fd < 0)
+		return fail_code(error, error == EADDRINUSE ? "PORT_IN_USE" : "LISTEN_FAILED",
+				 "cannot listen on %s port %u: %s",
+				 address ? address : "all addresses", port, strerror(error));
+	getsockname(fd, (struct sockaddr *)&bound, &bytes);
+	*port_out = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+						      : ((struct sockaddr_in *)&bound)->sin_port);
+	*fd_out = fd;
+	return 0;
+}
+
+/* This machine's first address that others could reach, or 127.0.0.1. */
+static void own_address(char out[WIRE_HOST_MAX + 1])
+{
+	struct ifaddrs *list = NULL;
+
+	snprintf(out, WIRE_HOST_MAX + 1, "127.0.0.1");
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
+		    i->ifa_flags & IFF_LOOPBACK || !(i->ifa_flags & IFF_UP))
+			continue;
+		getnameinfo(i->ifa_addr, sizeof(struct sockaddr_in), out, WIRE_HOST_MAX + 1, NULL,
+			    0, NI_NUMERICHOST);
+		break;
+	}
+	freeifaddrs(list);
+}
+
+int setup_lock(const char *dir, int *fd)
+{
+	char path[4096];
+	int rc = io_mkdir(dir, 0700);
+
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	*fd = io_open(path, O_RDWR | O_CREAT, 0600);
+	if (*fd < 0)
+		return *fd;
+	if (flock(*fd, LOCK_EX | LOCK_NB) < 0)
+		return fail_code(EBUSY, "STATE_IN_USE",
+				 "another receiver is running with the state directory %s", dir);
+	return 0;
+}
+
+static int load_identity(const struct receiver_options *o, struct receiver *r)
+{
+	const char *names[2];
+	size_t name_count = 0;
+
+	own_address(r->host);
+	if (o->listen && strcmp(o->listen, "127.0.0.1") == 0)
+		snprintf(r->host, sizeof(r->host), "%s", o->listen);
+	names[name_count++] = r->host;
+	if (o->advertise)
+		names[name_count++] = o->advertise;
+	return wire_identity_load(o->state_dir, names, name_count, &r->identity);
+}
+
+int setup_credentials(const struct receiver_options *o, struct receiver *r)
+{
+	struct token_options t = {.uses = o->token_uses, .days = o->token_days};
+	uint8_t given[WIRE_TOKEN_BYTES];
+	int rc = load_identity(o, r);
+
+	if (rc == 0 && o->token_file) {
+		rc = token_file_read(o->token_file, given);
+		t.given = given;
+	}
+	if (rc == 0)
+		rc = token_load(r->vault, &t, &r->token);
+	explicit_bzero(given, sizeof(given));
+	return rc;
+}
+
+int setup_activation(const struct receiver_options *o, struct receiver *r)
+{
+	struct wire_activation a = {.control_port = r->control_port, .data_port = r->data_port};
+	int rc;
+
+	snprintf(a.host, sizeof(a.host), "%s", o->advertise ? o->advertise : r->host);
+	memcpy(a.pin, wire_identity_pin(r->identity), sizeof(a.pin));
+	memcpy(a.token, token_bytes(r->token), sizeof(a.token));
+	rc = wire_activation_encode(&a, r->activation);
+	explicit_bzero(&a, sizeof(a));
+	return rc;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The vault: every file that a running receiver touches, by number and not by name. Behind it
+ * stands the keeper, a process of its own that opens and passes descriptors, so that the process
+ * that faces the network need not be able to open anything; or, in unit tests, nobody: then the
+ * calling process does the same itself. Private to receiver. Any thread.
+ */
+#ifndef RECEIVER_VAULT_H
+#define RECEIVER_VAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vault;
+
+/* What there is. The number counts disks, or artefacts. */
+enum vault_kind {
+	VAULT_DISK,	/* FILES/diskN.raw, or the device */
+	VAULT_JOURNAL,	/* STATE/diskN.journal */
+	VAULT_TOKEN,	/* STATE/token.json */
+	VAULT_LOG,	/* STATE/artefacts/source.log */
+	VAULT_ARTEFACT, /* STATE/artefacts/, by vault_artefact() */
+	VAULT_KINDS,
+};
+
+enum vault_how {
+	VAULT_READ,	    /* it must be there */
+	VAULT_WRITE,	    /* read and write, it must be there */
+	VAULT_CREATE,	    /* the same, made when it is not there, its name durably */
+	VAULT_NEW,	    /* NAME.new, empty, to be put in the place of NAME */
+	VAULT_DIRECT_WRITE, /* disks: past the page cache */
+	VAULT_DIRECT_READ,
+	VAULT_HOWS,
+};
+
+struct vault_options {
+	const char *state_dir;	    /* there already */
+	const char *files_dir;	    /* there already; NULL: devices */
+	const char *const *devices; /* device_count of them; borrowed for the vault's life */
+	size_t device_count;
+};
+
+/*
+ * keeper: fork it. Only while the process has one thread; what it can open is what this process
+ * could when it called.
+ */
+int vault_start(const struct vault_options *o, bool keeper, struct vault **out);
+void vault_stop(struct vault *v); /* accepts NULL */
+
+/* The path, for messages; NUL-terminated into buf, which it returns. */
+#define VAULT_NAME_BYTES 4200
+const char *vault_name(const struct vault *v, enum vault_kind kind, unsigned index,
+		       char buf[VAULT_NAME_BYTES]);
+
+/* The number of an artefact that may be kept; -1: there is none of this name. */
+int vault_artefact(const char *name);
+
+/* A descriptor, or -errno: -ENOENT without a reason, others with one. */
+int vault_open(struct vault *v, enum vault_kind kind, unsigned index, enum vault_how how);
+
+bool vault_has(struct vault *v, enum vault_kind kind, unsigned index);
+
+/* NAME.new, which was written and synced, takes the place of NAME, durably. */
+int vault_commit(struct vault *v, enum vault_kind kind, unsigned index);
+
+/* VAULT_NEW, write, sync, vault_commit(): readers find the old or the new, whatever happens. */
+int vault_replace(struct vault *v, enum vault_kind kind, unsigned index, const void *data,
+		  size_t bytes);
+
+/* As io_read_file(). */
+int vault_read(struct vault *v, enum vault_kind kind, unsigned index, size_t max_bytes, char **data,
+	       size_t *bytes);
+
+/* Where disks are files: bytes that are free there; else 0. */
+uint64_t vault_free_bytes(const struct vault *v);
+
+#endif
