@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cloud/private.h"
+#include "cloud/text.h"
 
 #define RETRY_FOR_MS 600000
 #define BACKOFF_MS   500
@@ -21,6 +22,16 @@
 int64_t cloud_now(const struct cloud *c)
 {
 	return (int64_t)time(NULL) + c->skew_s;
+}
+
+int64_t cloud_server_time(struct cloud *c, const struct http_reply *r)
+{
+	const char *date = sign_find(&r->headers, "date");
+	int64_t theirs = date ? text_parse_http_time(date) : -1;
+
+	if (theirs >= 0)
+		c->offset_s = theirs - (int64_t)time(NULL);
+	return theirs;
 }
 
 static uint64_t first_pause(const struct cloud *c)

@@ -368,6 +368,30 @@ struct cloud_presign {
 int cloud_presign(struct cloud *c, const struct cloud_presign *what, struct arena *a,
 		  const char **url);
 
+/* ---- is the account fit for a job? ---- */
+
+struct cloud_check {
+	const char *region;
+	const char *bucket;	 /* NULL: not asked */
+	const char *export_role; /* NULL: not asked */
+};
+
+enum cloud_fitness {
+	CLOUD_FIT,
+	CLOUD_UNSURE, /* works, or cannot be seen; worth a look */
+	CLOUD_UNFIT,  /* a job would fail */
+};
+
+/* SUBJECT as "keys", "clock", "bucket"; CODE "" or the cloud's; TEXT a sentence. */
+typedef void (*cloud_check_fn)(void *ctx, const char *subject, enum cloud_fitness fitness,
+			       const char *code, const char *text);
+
+/*
+ * Ask for everything that a job will need, and go on whatever fails. Makes nothing: reads and dry
+ * runs. Returns how many are unfit, or ECANCELED.
+ */
+int cloud_check(struct cloud *c, const struct cloud_check *what, cloud_check_fn say, void *ctx);
+
 /* ---- errors ---- */
 
 /* What an error code asks for. The comments name the errno of a call that ends with it. */

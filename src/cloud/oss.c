@@ -72,7 +72,6 @@ static int send_once(struct cloud *c, const struct oss_call *o, const char *what
 static int try_once(struct cloud *c, const struct oss_call *o, const struct endpoint *e,
 		    struct attempt *t, struct arena *a, struct http_reply *reply)
 {
-	const char *date;
 	int rc = send_once(c, o, t->what, e, a, reply);
 
 	if (rc == 0 && reply->status / 100 == 2) {
@@ -83,8 +82,7 @@ static int try_once(struct cloud *c, const struct oss_call *o, const struct endp
 		rc = attempt_lost(t, rc);
 	} else {
 		error_from_xml(c, reply);
-		date = sign_find(&reply->headers, "date");
-		rc = attempt_refused(t, date ? text_parse_http_time(date) : -1);
+		rc = attempt_refused(t, cloud_server_time(c, reply));
 	}
 	cleanup_http_reply_(reply);
 	*reply = (struct http_reply){.headers = reply->headers};
@@ -119,8 +117,9 @@ int oss_document(struct cloud *c, const struct oss_call *o, const char *root, st
 	CLEANUP_REPLY struct http_reply r = {0};
 	int rc = oss_perform(c, o, a, &r);
 
-	if (rc == 0)
-		rc = xml_parse(a, r.body ? r.body : "", r.bytes, out);
+	if (rc < 0)
+		return rc;
+	rc = xml_parse(a, r.body ? r.body : "", r.bytes, out);
 	if (rc == 0 && strcmp((*out)->name, root) != 0)
 		rc = fail(EBADMSG, "the reply is a %.40s and no %s", (*out)->name, root);
 	return rc < 0 ? fail_in(rc, "oss %s", o->name) : 0;

@@ -13,7 +13,8 @@ struct cloud {
 	struct cloud_options o;
 	struct http *http;
 	struct credentials *credentials;
-	int64_t skew_s; /* server's clock minus ours, once learned */
+	int64_t skew_s;	  /* server's clock minus ours, once learned */
+	int64_t offset_s; /* the same, of the last reply that was dated; not acted upon */
 	struct cloud_error error;
 	json_t *kept; /* the items of the last list, which things borrow */
 };
@@ -43,6 +44,8 @@ int attempt_lost(struct attempt *t, int rc);
 int attempt_refused(struct attempt *t, int64_t server_time_s);
 
 int64_t cloud_now(const struct cloud *c);
+/* The Date of a reply, or -1; remembered as offset_s. */
+int64_t cloud_server_time(struct cloud *c, const struct http_reply *r);
 
 /* Fill c->error from a reply that is not 2xx. */
 void error_from_json(struct cloud *c, const struct http_reply *r);

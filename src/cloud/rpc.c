@@ -107,11 +107,12 @@ static int try_once(const struct rpc *r, struct attempt *t, json_t **reply)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
 	CLEANUP_REPLY struct http_reply got = {0};
-	const char *date;
+	int64_t server_time_s;
 	int rc = send_once(r, a, &got);
 
 	if (rc < 0)
 		return attempt_lost(t, rc);
+	server_time_s = cloud_server_time(r->c, &got);
 	if (got.status / 100 == 2) {
 		json_error_t where;
 
@@ -127,8 +128,7 @@ static int try_once(const struct rpc *r, struct attempt *t, json_t **reply)
 						 where.text));
 	}
 	error_from_json(r->c, &got);
-	date = sign_find(&got.headers, "date");
-	rc = attempt_refused(t, date ? text_parse_http_time(date) : -1);
+	rc = attempt_refused(t, server_time_s);
 	if (rc == 0)
 		*reply = json_object();
 	return rc;

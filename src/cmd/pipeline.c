@@ -20,6 +20,8 @@ int main(int argc, char **argv)
 		{"stop", cmd_pipeline_order, "stop a job; what it has is kept"},
 		{"cancel", cmd_pipeline_order, "stop a job and give back everything it made"},
 		{"delete", cmd_pipeline_order, "the same, and forget the job"},
+		{"account", cmd_pipeline_account,
+		 "whose keys these are, and whether a job could run"},
 		{"status", cmd_pipeline_status, "what jobs are doing: a table, JSON, or a page"},
 		{"list", cmd_pipeline_clean, "what jobs made in the account, by tag and name"},
 		{"clean", cmd_pipeline_clean, "remove it, in the right order"},
