@@ -23,9 +23,9 @@ stop_server() {
 	wait "$server" 2>/dev/null || true
 	server=
 }
-send_there() { # OPTION...
+send_there() {
 	status=0
-	"$MIGRATOR" send --nbd "$work/socket" --whole --quiet "$@" "$work/disk" 2>"$work/said" || status=$?
+	"$MIGRATOR" send --nbd "$work/socket" --whole --quiet "$work/disk" 2>"$work/said" || status=$?
 }
 # refused STATUS WORDS... -- SERVER-OPTION...
 refused() {
