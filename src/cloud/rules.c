@@ -278,6 +278,8 @@ static const struct cloud_rule oss_table[] = {
 	{"InternalError", CLOUD_RETRY_SAFE, "the service failed", TRY_LATER},
 	{"ServiceUnavailable", CLOUD_RETRY, "the service is not available for now", NOTHING},
 	{"SlowDown", CLOUD_RETRY, "too many calls", NOTHING},
+	{"*LimitExceeded", CLOUD_RETRY, "too many calls, or too much traffic", NOTHING},
+	{"*Throttling*", CLOUD_RETRY, "too many calls", NOTHING},
 	{"InvalidDigest", CLOUD_RETRY_SAFE, "the body arrived damaged", NOTHING},
 	{"AccessDenied", CLOUD_DENIED, "these keys may not do this with the bucket", PERMIT},
 	{"InvalidAccessKeyId", CLOUD_DENIED, "there is no such access key, or it is off", KEYS},

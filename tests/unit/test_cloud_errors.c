@@ -152,7 +152,8 @@ static const struct row {
 
 static const struct row oss_rows[] = {
 	{CLOUD_FIX_CLOCK, 403, "RequestTimeTooSkewed"},
-	{CLOUD_RETRY, 400, "BadRequest"},
+	{CLOUD_RETRY, 400, "BadRequest Throttling.User"},
+	{CLOUD_RETRY, 503, "QpsLimitExceeded UploadTrafficRateLimitExceeded"},
 	{CLOUD_RETRY, 503, "ServiceUnavailable SlowDown Some.Unknown.Code"},
 	{CLOUD_RETRY_SAFE, 500, "InternalError Some.Unknown.Code"},
 	{CLOUD_RETRY_SAFE, 408, "RequestTimeout"},
