@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "cloud/endpoint.h"
 #include "cloud/private.h"
 #include "cloud/text.h"
@@ -83,4 +84,34 @@ int cloud_identity(struct cloud *c, struct arena *a, const char **account_id, co
 	*account_id = arena_strdup(a, id);
 	*arn = arena_strdup(a, name);
 	return 0;
+}
+
+int cloud_post_json(const char *url, const char *body, const void *secret, size_t secret_bytes,
+		    const char *ca_bundle, uint64_t timeout_ms)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply reply = {0};
+	struct cloud_options o = {.ca_bundle = ca_bundle};
+	struct sign_pairs headers = {0};
+	struct http_request r =
+		HTTP_REQUEST(.what = "webhook", .method = "POST", .url = url, .headers = &headers,
+			     .body = body, .body_bytes = strlen(body), .timeout_ms = timeout_ms);
+	struct http *h = NULL;
+	uint8_t mac[32];
+	char hex[2 * sizeof(mac) + 1];
+	int rc;
+
+	sign_add(a, &headers, "content-type", "application/json");
+	if (secret) {
+		sign_hmac_sha256(secret, secret_bytes, body, strlen(body), mac);
+		hex_encode(mac, sizeof(mac), hex);
+		sign_add(a, &headers, "x-coldlift-signature", arena_printf(a, "sha256=%s", hex));
+	}
+	rc = http_new(&o, &h);
+	if (rc == 0)
+		rc = http_perform(h, &r, a, &reply);
+	http_free(h);
+	if (rc == 0 && reply.status / 100 != 2)
+		rc = fail(EREMOTEIO, "webhook: answered with status %u", reply.status);
+	return rc;
 }

@@ -368,6 +368,16 @@ struct cloud_presign {
 int cloud_presign(struct cloud *c, const struct cloud_presign *what, struct arena *a,
 		  const char **url);
 
+/* ---- without an account ---- */
+
+/*
+ * POST a JSON text to anybody, with no keys of the account: a webhook. With a secret, header
+ * X-Coldlift-Signature is "sha256=" and the HMAC-SHA256 of the body in hex. One try; EREMOTEIO when
+ * the answer is not 2xx. ca_bundle as in struct cloud_options.
+ */
+int cloud_post_json(const char *url, const char *body, const void *secret, size_t secret_bytes,
+		    const char *ca_bundle, uint64_t timeout_ms);
+
 /* ---- is the account fit for a job? ---- */
 
 struct cloud_check {

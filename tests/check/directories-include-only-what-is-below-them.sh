@@ -13,7 +13,7 @@ declare -A may=(
 	[cmd]="base disk map wire console inventory plan prepare copy verify image receiver cloud pipeline"
 )
 declare -A owner=(
-	[curl/curl.h]="wire cloud pipeline receiver" [microhttpd.h]="receiver" [bearssl.h]="base wire cloud" [zstd.h]="wire copy inventory prepare receiver image"
+	[curl/curl.h]="wire cloud receiver" [microhttpd.h]="receiver" [bearssl.h]="base wire cloud" [zstd.h]="wire copy inventory prepare receiver image"
 	[xxhash.h]="wire" [ext2fs/ext2fs.h]="disk" [blkid/blkid.h]="disk" [libdevmapper.h]="prepare"
 )
 bad=0

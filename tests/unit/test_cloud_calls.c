@@ -519,6 +519,24 @@ static void long_parameters_go_as_a_form(void **state)
 	assert_string_equal(parameter(a, f->server.requests[0], "SignatureMethod"), "HMAC-SHA1");
 }
 
+static void a_webhook_is_signed(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP_ARENA struct arena *a = arena_new();
+
+	HTTP_SCRIPT(&f->server, {.status = 204}, {.status = 500, .body = "no"});
+	assert_int_equal(cloud_post_json(f->server.url, "what do ya want for nothing?", "Jefe", 4,
+					 NULL, 5000),
+			 0);
+	/* The second example of RFC 4231. */
+	assert_string_equal(
+		header(a, f->server.requests[0], "x-coldlift-signature"),
+		"sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	assert_int_equal(cloud_post_json(f->server.url, "{}", NULL, 0, NULL, 5000), -EREMOTEIO);
+	assert_string_equal(header(a, f->server.requests[1], "x-coldlift-signature"), "");
+	assert_non_null(strstr(f->server.requests[1], "\r\n\r\n{}"));
+}
+
 static void an_unknown_action_is_not_sent(void **state)
 {
 	struct fixture *f = *state;
@@ -577,6 +595,7 @@ int main(void)
 		cmocka_unit_test(a_process_can_be_killed_at_each_stage),
 		cmocka_unit_test(all_pages_are_gathered),
 		cmocka_unit_test(long_parameters_go_as_a_form),
+		cmocka_unit_test(a_webhook_is_signed),
 		cmocka_unit_test(an_unknown_action_is_not_sent),
 		cmocka_unit_test(foreign_replies_are_read_with_care),
 	};
