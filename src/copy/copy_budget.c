@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * How much memory the copy takes, and what it is spent on: half at most for compression (a context
- * and two chunks a worker), the rest for chunks on their way. A machine with 192 MiB in all has
- * some 100 MiB free in the live image; of these it is a fifth.
+ * and two chunks a worker), the rest for chunks on their way; more for the windows of streams,
+ * where there is plenty. A machine with 192 MiB in all has some 100 MiB free in the live image; of
+ * these it is a fifth.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "copy/private.h"
 
 #define TOTAL_MIN_BYTES (12 * MIB)
-#define TOTAL_MAX_BYTES (80 * MIB)
+#define TOTAL_MAX_BYTES (108 * MIB)
 #define ITEMS_MIN	6
 
 static uint64_t free_memory_bytes(void)
@@ -34,6 +35,25 @@ static uint64_t free_memory_bytes(void)
 static uint64_t packers_bytes(const struct budget *b)
 {
 	return b->workers * (b->context_bytes + 2 * (uint64_t)WIRE_CHUNK_BYTES);
+}
+
+/*
+ * The widest window that leaves 30 % of the memory, and enough of it, to the chunks on their way,
+ * and that the receiver can have for all workers too. 0 where none does.
+ */
+static unsigned choose_window(const struct budget *b)
+{
+	for (unsigned log = WIRE_STREAM_LOG_MAX; log >= WIRE_STREAM_LOG_MIN; log--) {
+		struct budget with = *b;
+		uint64_t bytes = pack_stream_bytes(b->compression_max, log);
+
+		with.context_bytes = max_of(b->context_bytes, bytes);
+		if (bytes && packers_bytes(&with) <= b->total_bytes / 10 * 7 &&
+		    packers_bytes(&with) + 2 * ITEMS_MIN * MIB <= b->total_bytes &&
+		    ((uint64_t)b->workers << log) <= WIRE_STREAMS_BYTES)
+			return log;
+	}
+	return 0;
 }
 
 /* One worker and the fewest chunks. */
@@ -72,6 +92,10 @@ int budget_make(const struct copy_options *o, struct budget *b)
 		else
 			break;
 	}
+	b->window_log = choose_window(b);
+	if (b->window_log)
+		b->context_bytes = max_of(b->context_bytes,
+					  pack_stream_bytes(b->compression_max, b->window_log));
 	left = b->total_bytes > packers_bytes(b) ? b->total_bytes - packers_bytes(b) : 0;
 	b->items = (unsigned)min_of(left / WIRE_CHUNK_BYTES, (uint64_t)COPY_ITEMS_MAX);
 	if (b->items < ITEMS_MIN)

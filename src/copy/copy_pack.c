@@ -2,16 +2,10 @@
 /*
  * From a plain chunk to what is sent: zero blocks found, digest made, compressed where that pays.
  *
- * The scale is SMC's, 0 to 10. Measured on chunks of 1 MiB of a Debian system's files (256 MiB of
- * programs, libraries, documents), zstd 1.5.4, one core; plain MB/s and how much smaller it gets:
- *
- *   step     1     2     3     4     5     6     7     8     9    10
- *   zstd   -20    -7    -4    -2     1     2     3     5     6    12
- *   MB/s  1240   765   615   590   400   330   183    98    87    30
- *   ratio 1.36  1.63  1.80  1.98  2.35  2.50  2.61  2.70  2.76  2.80
- *
- * Each step buys bytes with time; beyond zstd 12 chunks of this size gain nothing more. The
- * default, 7, fills a link of 1 Gbit/s from two cores (2 * 183 / 2.61 = 140 MB/s).
+ * The scale is SMC's, 0 to 10. Up to step 5 each chunk is a zstd frame of its own. From 6 on, where
+ * the receiver takes it, a worker's chunks are one long frame on one connection, with a window of
+ * up to 32 MiB and long-distance matches: level 1 is then as small as level 3 of a whole disk and
+ * much faster. docs/copy.md has the figures.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <errno.h>
@@ -22,11 +16,20 @@
 
 static const int zstd_levels[COPY_COMPRESSION_MAX + 1] = {0, -20, -7, -4, -2, 1, 2, 3, 5, 6, 12};
 
+/* The level of a step where the receiver takes streams; 0: each chunk is for itself there too. */
+static const int stream_levels[COPY_COMPRESSION_MAX + 1] = {0, 0, 0, 0, 0, 0, -1, 1, 2, 3, 5};
+
 /* zstd chooses its tables by the size of the input, in these classes. */
 static const size_t input_classes[] = {16 * 1024, 128 * 1024, 256 * 1024, WIRE_CHUNK_BYTES};
 
 #define CONTEXT_SLACK_BYTES (64 * 1024)
-#define CONTEXT_ALIGN	    64
+
+#define LDM_RATE_LOG 7
+
+#define PROBE_PARTS   8
+#define PROBE_BYTES   2048
+#define PROBE_PERCENT 105 /* of what even chance gives */
+#define CONTEXT_ALIGN 64
 
 size_t pack_context_bytes(unsigned compression)
 {
@@ -36,6 +39,41 @@ size_t pack_context_bytes(unsigned compression)
 		for (size_t i = 0; i < ARRAY_SIZE(input_classes); i++)
 			most = max_of(most, ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(
 						    zstd_levels[step], input_classes[i], 0)));
+	return most ? (most + CONTEXT_SLACK_BYTES) & ~(size_t)(CONTEXT_ALIGN - 1) : 0;
+}
+
+static void set_stream(ZSTD_CCtx_params *params, unsigned step, unsigned window_log)
+{
+	ZSTD_CCtxParams_reset(params);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_compressionLevel, stream_levels[step]);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_windowLog, (int)window_log);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_enableLongDistanceMatching, 1);
+	/* What zstd would choose itself; but its estimate of the memory fails without. */
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_ldmHashRateLog, LDM_RATE_LOG);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_ldmHashLog, (int)window_log - LDM_RATE_LOG);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_ldmMinMatch, 64);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_ldmBucketSizeLog, 4);
+	ZSTD_CCtxParams_setParameter(params, ZSTD_c_contentSizeFlag, 0);
+}
+
+size_t pack_stream_bytes(unsigned compression, unsigned window_log)
+{
+	ZSTD_CCtx_params *params = window_log ? ZSTD_createCCtxParams() : NULL;
+	size_t most = 0;
+
+	if (!params)
+		return 0;
+	for (unsigned step = 1; step <= compression; step++) {
+		size_t bytes;
+
+		if (!stream_levels[step])
+			continue;
+		set_stream(params, step, window_log);
+		bytes = ZSTD_estimateCStreamSize_usingCCtxParams(params);
+		if (!ZSTD_isError(bytes))
+			most = max_of(most, bytes);
+	}
+	ZSTD_freeCCtxParams(params);
 	return most ? (most + CONTEXT_SLACK_BYTES) & ~(size_t)(CONTEXT_ALIGN - 1) : 0;
 }
 
@@ -58,6 +96,10 @@ int pack_init(struct packer *p, size_t context_bytes)
 		p->context = ZSTD_initStaticCCtx(p->context_memory, context_bytes);
 	if (!p->gathered || !p->spare || (context_bytes && !p->context))
 		return fail_code(ENOMEM, "COPY_NO_MEMORY", "no memory for compression");
+	p->lane = -1;
+	p->params = ZSTD_createCCtxParams();
+	if (!p->params)
+		return fail_code(ENOMEM, "COPY_NO_MEMORY", "no memory for compression");
 	/* A static context starts with all parameters zero: without the content size in frames. */
 	if (p->context)
 		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
@@ -66,6 +108,7 @@ int pack_init(struct packer *p, size_t context_bytes)
 
 void pack_fini(struct packer *p)
 {
+	ZSTD_freeCCtxParams(p->params);
 	free(p->context_memory);
 	free(p->gathered);
 	free(p->spare);
@@ -80,6 +123,62 @@ static void exchange(struct packer *p, struct item *item)
 	p->spare = plain;
 }
 
+void pack_use_stream(struct packer *p, int lane, unsigned window_log)
+{
+	p->lane = window_log ? lane : -1;
+	p->window_log = window_log;
+	p->stream_step = 0;
+}
+
+/*
+ * What was packed before has all bytes about equally often; packing it again costs most of all and
+ * gains nothing. Some kilobytes of it tell.
+ */
+static bool looks_packed(const uint8_t *plain, size_t bytes)
+{
+	uint32_t counts[256] = {0};
+	uint64_t squares = 0, n = (uint64_t)PROBE_PARTS * PROBE_BYTES;
+
+	if (bytes < n)
+		return false;
+	for (size_t part = 0; part < PROBE_PARTS; part++) {
+		const uint8_t *at = plain + (bytes - PROBE_BYTES) / (PROBE_PARTS - 1) * part;
+
+		for (size_t i = 0; i < PROBE_BYTES; i++)
+			counts[at[i]]++;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++)
+		squares += (uint64_t)counts[i] * counts[i];
+	/* Even chance gives n * n / 256 + n; text has ten times that. */
+	return squares * 100 < (n * n / 256 + n) * PROBE_PERCENT;
+}
+
+/* True when the next part of the stream stands in p->spare. */
+static bool compress_stream(struct packer *p, struct item *item, const uint8_t *plain,
+			    unsigned step)
+{
+	ZSTD_inBuffer in = {plain, item->plain_bytes, 0};
+	ZSTD_outBuffer out = {p->spare, item->plain_bytes - 1, 0};
+	bool begins = p->stream_step != step;
+
+	if (begins) {
+		set_stream(p->params, step, p->window_log);
+		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
+		ZSTD_CCtx_setParametersUsingCCtxParams(p->context, p->params);
+	}
+	p->stream_step = step;
+	/* Not smaller: the frame ends here unfinished, and the next chunk begins another. */
+	if (ZSTD_compressStream2(p->context, &out, &in, ZSTD_e_flush) != 0) {
+		p->stream_step = 0;
+		return false;
+	}
+	item->lane = p->lane;
+	item->wire.begins = begins;
+	item->wire.codec = WIRE_CODEC_STREAM;
+	item->wire.data_bytes = (uint32_t)out.pos;
+	return true;
+}
+
 /* True when the compressed form stands in p->spare. */
 static bool compress(struct packer *p, struct item *item, unsigned compression)
 {
@@ -92,6 +191,13 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 		wire_chunk_gather(item->data, item->bytes, item->wire.bitmap, p->gathered);
 		plain = p->gathered;
 	}
+	if (looks_packed(plain, item->plain_bytes))
+		return false;
+	if (p->lane >= 0 && stream_levels[compression])
+		return compress_stream(p, item, plain, compression);
+	if (p->stream_step)
+		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
+	p->stream_step = 0;
 	ZSTD_CCtx_setParameter(p->context, ZSTD_c_compressionLevel, zstd_levels[compression]);
 	/* Room for 97 % only, so that zstd gives up as soon as it does not pay. */
 	n = ZSTD_compress2(p->context, p->spare, (uint64_t)item->plain_bytes * 97 / 100, plain,
@@ -99,6 +205,7 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 	if (ZSTD_isError(n))
 		return false;
 	item->wire.data_bytes = (uint32_t)n;
+	item->wire.codec = WIRE_CODEC_ZSTD;
 	return true;
 }
 
@@ -122,12 +229,12 @@ void pack_compress(struct packer *p, struct item *item, unsigned compression)
 {
 	if (item->kind != ITEM_CHUNK)
 		return;
+	item->lane = -1;
+	item->wire.begins = false;
 	item->wire.codec = WIRE_CODEC_PLAIN;
 	item->wire.data_bytes = item->bytes;
-	if (compress(p, item, compression)) {
-		item->wire.codec = WIRE_CODEC_ZSTD;
+	if (compress(p, item, compression))
 		exchange(p, item);
-	}
 	item->wire.data = item->data;
 }
 

@@ -36,7 +36,11 @@ static void append(struct queue *q, struct item *item)
 		q->first = item;
 	q->last = item;
 	q->count++;
-	pthread_cond_signal(&q->more);
+	/* Not each of those who wait may take it. */
+	if (item->lane >= 0)
+		pthread_cond_broadcast(&q->more);
+	else
+		pthread_cond_signal(&q->more);
 }
 
 void queue_push(struct queue *q, struct item *item)
@@ -71,30 +75,48 @@ static bool wait_more(struct queue *q, const struct timespec *until)
 	return pthread_cond_timedwait(&q->more, &q->lock, until) != ETIMEDOUT;
 }
 
-struct item *queue_pop(struct queue *q, int wait_ms)
+/* Takes out the first that is for this lane (-1: the first of all), or gives NULL. */
+static struct item *take(struct queue *q, int lane)
+{
+	struct item *item = q->first, *before = NULL;
+
+	for (; item; before = item, item = item->next)
+		if (lane < 0 || item->lane < 0 || item->lane == lane)
+			break;
+	if (!item)
+		return NULL;
+	if (before)
+		before->next = item->next;
+	else
+		q->first = item->next;
+	if (q->last == item)
+		q->last = before;
+	q->count--;
+	item->next = NULL;
+	return item;
+}
+
+struct item *queue_pop_lane(struct queue *q, int lane, int wait_ms)
 {
 	LOCK_SCOPE(&q->lock);
 	struct timespec until;
 	struct item *item;
 
-	if (!q->first && !q->closed && wait_ms > 0) {
+	if (wait_ms > 0) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
 		until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 	}
-	while (!q->first && !q->closed && wait_ms != 0)
+	while (!(item = take(q, lane)) && !(q->closed && !q->first) && wait_ms != 0)
 		if (!wait_more(q, wait_ms < 0 ? NULL : &until))
-			break;
-	item = q->first;
-	if (!item)
-		return NULL;
-	q->first = item->next;
-	if (!q->first)
-		q->last = NULL;
-	q->count--;
-	item->next = NULL;
+			return take(q, lane);
 	return item;
+}
+
+struct item *queue_pop(struct queue *q, int wait_ms)
+{
+	return queue_pop_lane(q, -1, wait_ms);
 }
 
 void queue_close(struct queue *q)

@@ -54,7 +54,8 @@ bool round_go_on(struct round *r)
 	}
 }
 
-static int open_nbd(struct round *r, uint64_t timeout_ms, struct wire_nbd **out)
+static int open_nbd(struct round *r, uint64_t timeout_ms, unsigned window_log,
+		    struct wire_nbd **out)
 {
 	const struct copy_options *o = r->engine->options;
 	const struct copy_target *t = &o->targets[r->disk];
@@ -67,6 +68,7 @@ static int open_nbd(struct round *r, uint64_t timeout_ms, struct wire_nbd **out)
 		.plain_ok = t->plain_ok,
 		.no_extension = o->no_extension,
 		.window = r->engine->budget.items,
+		.stream_window_log = window_log,
 		.timeout_ms = timeout_ms,
 	};
 
@@ -123,7 +125,11 @@ int round_connect(struct round *r)
 
 	want = min_of(want, (unsigned)COPY_CONNECTIONS_MAX);
 	while (r->connections < want) {
-		rc = open_nbd(r, timeout_ms, &r->nbd[r->connections]);
+		unsigned window_log = r->connections < r->engine->budget.workers
+					      ? r->engine->budget.window_log
+					      : 0;
+
+		rc = open_nbd(r, timeout_ms, window_log, &r->nbd[r->connections]);
 		if (rc < 0 && r->connections == 0)
 			return rc;
 		if (rc < 0) {
@@ -131,6 +137,12 @@ int round_connect(struct round *r)
 				 r->connections, want, err_reason());
 			break;
 		}
+		window_log = min_of(window_log,
+				    wire_nbd_info(r->nbd[r->connections])->stream_window_log);
+		if (r->connections < r->engine->budget.workers)
+			r->stream_window_log = r->connections
+						       ? min_of(r->stream_window_log, window_log)
+						       : window_log;
 		if (r->connections++ == 0) {
 			r->info = *wire_nbd_info(r->nbd[0]);
 			rc = check_target(r, r->state->map);
@@ -148,7 +160,7 @@ int round_connect(struct round *r)
 		r->ask = r->nbd[0];
 		return 0;
 	}
-	return open_nbd(r, max_of(timeout_ms, (uint64_t)SETTLE_TIMEOUT_MS), &r->ask);
+	return open_nbd(r, max_of(timeout_ms, (uint64_t)SETTLE_TIMEOUT_MS), 0, &r->ask);
 }
 
 uint64_t round_wire_bytes(const struct round *r)

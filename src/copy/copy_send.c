@@ -24,6 +24,7 @@
 struct sender {
 	struct round *round;
 	struct wire_nbd *nbd;
+	unsigned lane;
 	uint64_t charged_bytes; /* taken from the rate limit so far */
 };
 
@@ -101,6 +102,19 @@ static void take_marks(struct round *r, struct item *item, int rc)
 	queue_push(&r->work, item);
 }
 
+/*
+ * A part of a stream cannot be sent again: what was made after it builds upon it. So the round
+ * ends, and the next one begins other streams.
+ */
+static int stream_broke(struct round *r, const struct item *item, const struct wire_done *done)
+{
+	bool again = atomic_fetch_add(&r->engine->broken_streams, 1) + 1 < ATTEMPTS_MAX;
+	int rc = refused(r, item, done);
+
+	round_fail(r, again ? -EAGAIN : rc, again);
+	return rc;
+}
+
 static int take_answer(struct sender *s, const struct wire_done *done)
 {
 	struct round *r = s->round;
@@ -122,6 +136,8 @@ static int take_answer(struct sender *s, const struct wire_done *done)
 		queue_push(&r->engine->pool, item);
 		return 0;
 	}
+	if (done->rc == -EBADMSG && item->wire.codec == WIRE_CODEC_STREAM)
+		return stream_broke(r, item, done);
 	if (done->rc == -EBADMSG && ++item->attempts < ATTEMPTS_MAX) {
 		queue_push(&r->send, item);
 		return 0;
@@ -242,7 +258,7 @@ static uint64_t wire_estimate(const struct sender *s, const struct item *item)
 
 	bool data = item->kind == ITEM_CHUNK && item->patch != PATCH_ASK;
 
-	if (data && item->wire.codec == WIRE_CODEC_ZSTD)
+	if (data && item->wire.codec != WIRE_CODEC_PLAIN)
 		bytes += item->wire.data_bytes;
 	else if (data)
 		bytes += s->round->info.chunks_ok ? item->plain_bytes : item->bytes;
@@ -290,7 +306,7 @@ static int step(struct sender *s)
 	int rc = 0;
 
 	if (!paused)
-		item = queue_pop(&r->send, idle ? LOOK_MS : 0);
+		item = queue_pop_lane(&r->send, (int)s->lane, idle ? LOOK_MS : 0);
 	else if (idle)
 		usleep(LOOK_MS * 1000);
 	if (!item && idle)
@@ -308,7 +324,7 @@ void *sender_main(void *arg)
 {
 	struct hand *hand = arg;
 	struct round *r = hand->round;
-	struct sender s = {.round = r, .nbd = r->nbd[hand->index]};
+	struct sender s = {.round = r, .nbd = r->nbd[hand->index], .lane = hand->index};
 	uint64_t received;
 
 	wire_nbd_counters(s.nbd, &s.charged_bytes, &received);

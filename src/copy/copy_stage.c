@@ -60,6 +60,7 @@ static bool read_next(struct round *r)
 		return true;
 	item->rescue = false;
 	item->patch = PATCH_NONE;
+	item->lane = -1;
 	if (!cursor_next(&r->cursor, item) && !rescue_next(r, item)) {
 		queue_push(&e->pool, item);
 		return false;
@@ -115,6 +116,8 @@ void *worker_main(void *arg)
 	struct round *r = hand->round;
 	struct item *item;
 
+	pack_use_stream(&r->engine->packers[hand->index], (int)hand->index,
+			hand->index < r->connections ? r->stream_window_log : 0);
 	while (!atomic_load(&r->stop) && (item = queue_pop(&r->work, -1))) {
 		unsigned compression = r->info.zstd_ok ? atomic_load(&r->engine->compression) : 0;
 

@@ -49,6 +49,7 @@ struct item {
 	unsigned attempts;    /* sends that the receiver found corrupted */
 	unsigned parts;	      /* requests without an answer yet */
 	enum patch patch;
+	int lane;			 /* the sender that it is for; -1: any */
 	uint8_t marks[WIRE_MARKS_BYTES]; /* of the receiver's blocks */
 	struct wire_chunk wire;
 	uint8_t *data; /* WIRE_CHUNK_BYTES from aligned_alloc(4096); a worker may exchange it, and
@@ -77,6 +78,9 @@ struct item *queue_push_joined(struct queue *q, struct item *item);
 /* Next item, or NULL: at once when closed and empty, and after wait_ms (-1: never) without one. */
 struct item *queue_pop(struct queue *q, int wait_ms);
 
+/* The same for one of several senders: passes over what is for another's lane. */
+struct item *queue_pop_lane(struct queue *q, int lane, int wait_ms);
+
 /* No more pushes; pops drain what is there and then give NULL. */
 void queue_close(struct queue *q);
 bool queue_ended(struct queue *q);
@@ -93,6 +97,7 @@ struct budget {
 	unsigned workers;
 	unsigned compression_max; /* what adaptive may go up to */
 	size_t context_bytes;	  /* of one zstd context */
+	unsigned window_log;	  /* of a worker's stream; 0: none */
 };
 
 /* -ENOMEM, COPY_NO_MEMORY, when not even the least fits. */
@@ -104,9 +109,20 @@ int budget_make(const struct copy_options *o, struct budget *b);
 struct packer {
 	void *context_memory;
 	void *context; /* ZSTD_CCtx, living in context_memory */
+	void *params;  /* ZSTD_CCtx_params, to set up a stream by */
+	int lane;      /* of the stream; -1: none */
+	unsigned window_log;
+	unsigned stream_step; /* that the frame under way has; 0: none is */
 	uint8_t *gathered;
 	uint8_t *spare; /* exchanged with an item's buffer when that was compressed */
 };
+
+/* Bytes of a zstd context for streams with such a window at every step up to compression; 0 when
+ * none of them has streams. */
+size_t pack_stream_bytes(unsigned compression, unsigned window_log);
+
+/* From here on the packer's chunks go in a stream to this sender; window_log 0: each for itself. */
+void pack_use_stream(struct packer *p, int lane, unsigned window_log);
 
 /* Bytes of a zstd context that serves every step up to compression. */
 size_t pack_context_bytes(unsigned compression);
@@ -332,7 +348,8 @@ struct engine {
 	struct copy_result *result;
 	struct copy_progress progress[MAP_DISKS_MAX];
 	atomic_uint compression; /* in use */
-	uint64_t reached_ms;	 /* when a receiver answered last */
+	atomic_uint broken_streams;
+	uint64_t reached_ms; /* when a receiver answered last */
 	/* Smoothed rates, and what stood at the last look. */
 	uint64_t look_us, look_done_bytes, look_wire_bytes;
 	double done_per_s, wire_per_s;
@@ -349,6 +366,7 @@ struct round {
 	unsigned connections;
 	struct wire_nbd *ask; /* queries while the senders send; nbd[0] with a foreign server */
 	struct wire_nbd_info info;
+	unsigned stream_window_log; /* of the streams that all workers have; 0: none */
 
 	pthread_mutex_t lock;
 	pthread_cond_t ended;

@@ -47,6 +47,7 @@ struct receiver {
 	struct conn *conns;
 	unsigned conn_count;
 	uint64_t gone_received_bytes, gone_sent_bytes; /* of data connections that ended */
+	_Atomic uint64_t stream_bytes; /* windows that were granted, of WIRE_STREAMS_BYTES */
 	_Atomic uint64_t chunks_taken, chunks_refused, requests;
 };
 

@@ -252,15 +252,42 @@ static int on_meta(struct session *s, const struct nbd_option_head *h, const uin
 	return ack(s, h->option);
 }
 
+/*
+ * A stream needs its window in memory here as long as its connection lives. There is a fixed amount
+ * for all: whoever comes when it is gone gets a smaller one, or none.
+ */
+static unsigned take_window(struct session *s, const struct wire_offer *offer)
+{
+	unsigned log = min_of(offer->stream_window_log, (uint8_t)WIRE_STREAM_LOG_MAX);
+
+	if (!(offer->codecs & 1u << WIRE_CODEC_STREAM) || s->stream_window_log)
+		return s->stream_window_log;
+	for (; log >= WIRE_STREAM_LOG_MIN; log--) {
+		uint64_t bytes = 1ull << log;
+
+		if (atomic_fetch_add(&s->receiver->stream_bytes, bytes) + bytes <=
+		    WIRE_STREAMS_BYTES)
+			return log;
+		atomic_fetch_sub(&s->receiver->stream_bytes, bytes);
+	}
+	return 0;
+}
+
+static void give_window_back(struct session *s)
+{
+	if (s->stream_window_log)
+		atomic_fetch_sub(&s->receiver->stream_bytes, 1ull << s->stream_window_log);
+}
+
 static int on_extension(struct session *s, const struct nbd_option_head *h, const uint8_t *data)
 {
 	static const uint8_t no_run[WIRE_RUN_ID_BYTES];
-	const struct wire_grant grant = {.version = WIRE_EXTENSION_VERSION,
-					 .features = WIRE_FEATURE_PATCH,
-					 .chunk_shift = WIRE_CHUNK_SHIFT,
-					 .digest = WIRE_DIGEST_XXH3_128,
-					 .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
-					 .request_max = WIRE_CHUNK_REQUEST_MAX};
+	struct wire_grant grant = {.version = WIRE_EXTENSION_VERSION,
+				   .features = WIRE_FEATURE_PATCH,
+				   .chunk_shift = WIRE_CHUNK_SHIFT,
+				   .digest = WIRE_DIGEST_XXH3_128,
+				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
+				   .request_max = WIRE_CHUNK_REQUEST_MAX};
 	uint8_t raw[WIRE_OFFER_REPLY_BYTES];
 	struct wire_offer offer;
 	int rc;
@@ -275,6 +302,10 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 	memcpy(s->run_id, offer.run_id, sizeof(s->run_id));
 	s->has_run = memcmp(offer.run_id, no_run, sizeof(no_run)) != 0;
 	s->extension = true;
+	s->stream_window_log = take_window(s, &offer);
+	grant.stream_window_log = (uint8_t)s->stream_window_log;
+	if (s->stream_window_log)
+		grant.codecs |= 1u << WIRE_CODEC_STREAM;
 	wire_grant_encode(&grant, raw);
 	rc = put_reply(s, h->option, NBD_REP_COLDLIFT, raw, sizeof(raw));
 	return rc < 0 ? rc : ack(s, h->option);
@@ -422,6 +453,8 @@ int session_run(struct conn *c)
 	if (s.token_entered)
 		token_leave(s.receiver->token, session_run_id(&s));
 	ZSTD_freeDCtx(s.zstd);
+	ZSTD_freeDCtx(s.zstd_stream);
+	give_window_back(&s);
 	free(s.data);
 	free(s.blocks);
 	return rc;

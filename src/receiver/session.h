@@ -26,6 +26,9 @@ struct session {
 	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
 	uint8_t *blocks; /* WIRE_CHUNK_BYTES: a second one, for what is made of it */
 	ZSTD_DCtx *zstd;
+	ZSTD_DCtx *zstd_stream;		   /* of codec stream, once one begins */
+	unsigned stream_window_log;	   /* granted; 0: none */
+	bool in_stream;			   /* one has begun and is sound */
 	struct readback *readback;	   /* under way, or NULL */
 	struct nbd_request readback_query; /* what it answers */
 };

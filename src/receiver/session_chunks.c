@@ -20,6 +20,56 @@ static uint64_t chunks_of(const struct session *s)
 	return div_up(store_size_bytes(s->store), WIRE_CHUNK_BYTES);
 }
 
+static int begin_stream(struct session *s)
+{
+	if (!s->zstd_stream)
+		s->zstd_stream = ZSTD_createDCtx();
+	if (!s->zstd_stream)
+		return fail(ENOMEM, "memory for a stream");
+	ZSTD_DCtx_reset(s->zstd_stream, ZSTD_reset_session_only);
+	ZSTD_DCtx_setParameter(s->zstd_stream, ZSTD_d_windowLogMax, (int)s->stream_window_log);
+	s->in_stream = true;
+	return 0;
+}
+
+/* The next part of the connection's frame: it ends where the client flushed, with all its bytes. */
+static int next_of_stream(struct session *s, const struct wire_chunk_head *h)
+{
+	ZSTD_inBuffer in = {s->data, h->payload_bytes, 0};
+	ZSTD_outBuffer out = {s->blocks, h->present_bytes, 0};
+
+	while (in.pos < in.size) {
+		size_t in_before = in.pos, out_before = out.pos;
+		size_t rc = ZSTD_decompressStream(s->zstd_stream, &out, &in);
+
+		if (ZSTD_isError(rc))
+			return fail(EBADMSG, "a chunk of a stream does not decompress: %s",
+				    ZSTD_getErrorName(rc));
+		if (in.pos == in_before && out.pos == out_before)
+			break;
+	}
+	return in.pos == in.size && out.pos == out.size
+		       ? 0
+		       : fail(EBADMSG, "a chunk of a stream is not of the size that it should be");
+}
+
+static int stream_blocks(struct session *s, const struct wire_chunk_head *h)
+{
+	int rc = 0;
+
+	if (!s->stream_window_log)
+		return fail(EINVAL, "streams were not granted to this connection");
+	if (h->begins)
+		rc = begin_stream(s);
+	if (rc == 0 && !s->in_stream)
+		rc = fail(EBADMSG, "a chunk of a stream that broke before, or never began");
+	if (rc == 0)
+		rc = next_of_stream(s, h);
+	if (rc < 0)
+		s->in_stream = false;
+	return rc;
+}
+
 /* The present blocks of a chunk: the payload itself, or what it decompresses to. */
 static int present_blocks(struct session *s, const struct wire_chunk_head *h, uint8_t **blocks)
 {
@@ -29,6 +79,8 @@ static int present_blocks(struct session *s, const struct wire_chunk_head *h, ui
 	if (h->codec == WIRE_CODEC_PLAIN)
 		return 0;
 	*blocks = s->blocks;
+	if (h->codec == WIRE_CODEC_STREAM)
+		return stream_blocks(s, h);
 	if (ZSTD_getFrameContentSize(s->data, h->payload_bytes) != h->present_bytes)
 		return fail(EBADMSG, "a chunk's frame is not of the size that it should be");
 	got = ZSTD_decompressDCtx(s->zstd, s->blocks, h->present_bytes, s->data, h->payload_bytes);
@@ -106,9 +158,12 @@ int session_chunk_write(struct session *s, const struct nbd_request *q)
 		return rc;
 	if (q->offset % WIRE_CHUNK_BYTES != 0 || q->offset >= size) {
 		rc = fail(EINVAL, "a chunk that is not aligned, or beyond the end of the disk");
+		s->in_stream = false; /* it may have been a part of one */
 	} else {
 		chunk_bytes = (size_t)min_of((uint64_t)WIRE_CHUNK_BYTES, size - q->offset);
 		rc = wire_chunk_head_parse(raw, q->length, chunk_bytes, &head);
+		if (rc < 0)
+			s->in_stream = false;
 		rc = rc < 0 ? fail(EINVAL, "a chunk whose head is malformed")
 			    : take_chunk(s, q->offset >> WIRE_CHUNK_SHIFT, chunk_bytes, &head);
 	}

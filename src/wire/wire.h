@@ -29,7 +29,11 @@
 #define WIRE_RUN_ID_BYTES 32
 
 enum wire_digest_kind { WIRE_DIGEST_XXH3_128 = 1, WIRE_DIGEST_SHA256 = 2 /* reserved */ };
-enum wire_codec { WIRE_CODEC_PLAIN = 0, WIRE_CODEC_ZSTD = 1 };
+enum wire_codec {
+	WIRE_CODEC_PLAIN = 0,
+	WIRE_CODEC_ZSTD = 1,
+	WIRE_CODEC_STREAM = 2, /* the next part of the connection's one long zstd frame */
+};
 
 /* Digest of plain bytes into out (WIRE_DIGEST_MAX, zero-padded). Any thread; uses AVX2 when there.
  */
@@ -311,6 +315,7 @@ struct wire_nbd_options {
 	bool no_extension;	 /* do not ask for ours */
 	uint8_t run_id[WIRE_RUN_ID_BYTES]; /* source fingerprint and plan digest, hashed together */
 	unsigned window;		   /* requests in flight, 1..WIRE_WINDOW_MAX */
+	unsigned stream_window_log;	   /* wanted for WIRE_CODEC_STREAM; 0: none */
 	uint64_t timeout_ms;		   /* connect, handshake, and no progress while waiting */
 };
 #define WIRE_WINDOW_MAX 256
@@ -328,10 +333,11 @@ struct wire_nbd_info {
 	bool zeroes_ok;
 	bool fast_zero_ok;
 	bool multi_conn_ok;
-	bool block_status_ok; /* base:allocation */
-	bool chunks_ok;	      /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
-	bool zstd_ok;	      /* ours: codec zstd */
-	bool patch_ok;	      /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
+	bool block_status_ok;	    /* base:allocation */
+	bool chunks_ok;		    /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
+	bool zstd_ok;		    /* ours: codec zstd */
+	unsigned stream_window_log; /* ours: codec stream, with windows up to 2^this; 0: not */
+	bool patch_ok;		    /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
 	bool tls;
 };
 
@@ -360,9 +366,10 @@ struct wire_chunk {
 	bool patch; /* blocks that are not in the bitmap stay as they are; needs patch_ok */
 	/* PLAIN: the whole chunk in memory, of which the set blocks are sent (no need to gather).
 	 * ZSTD: one zstd frame, with content size, of the gathered blocks. */
-	const void *data;
-	uint32_t data_bytes; /* ZSTD: of the frame, less than the plain bytes of the set blocks.
-			      * PLAIN: of the chunk */
+	const void *data;    /* STREAM: what the encoder gave for the gathered blocks, flushed */
+	bool begins;	     /* STREAM: a new frame starts here */
+	uint32_t data_bytes; /* ZSTD, STREAM: of the frame, less than the plain bytes of the set
+			      * blocks. PLAIN: of the chunk */
 };
 
 struct wire_request {
@@ -505,6 +512,9 @@ int wire_control_fetch(struct wire_control *c, const char *path, unsigned *statu
 #define WIRE_DIGESTS_MAX_BYTES (64u << 10) /* payload of one structured reply of digests */
 #define WIRE_EXTENSION_VERSION 1
 #define WIRE_CHUNK_SHIFT       20
+#define WIRE_STREAM_LOG_MIN    20
+#define WIRE_STREAM_LOG_MAX    25
+#define WIRE_STREAMS_BYTES     (64u << 20) /* windows of all streams of one receiver or copy */
 #define WIRE_CHUNK_REQUEST_MAX (WIRE_CHUNK_HEAD_BYTES + WIRE_CHUNK_BYTES)
 #define NBD_NAME_MAX	       4096u
 
@@ -562,8 +572,9 @@ int nbd_meta_parse(const void *data, size_t bytes, bool list, struct nbd_meta *o
 struct wire_offer {
 	uint16_t version;
 	uint8_t chunk_shift;
-	uint8_t digest;	 /* enum wire_digest_kind */
-	uint32_t codecs; /* bit WIRE_CODEC_*; bit 0 is always set */
+	uint8_t digest;		   /* enum wire_digest_kind */
+	uint32_t codecs;	   /* bit WIRE_CODEC_*; bit 0 is always set */
+	uint8_t stream_window_log; /* wanted; 0: none */
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
 };
 int wire_offer_parse(const void *data, size_t bytes, struct wire_offer *out);
@@ -574,8 +585,9 @@ struct wire_grant {
 	uint8_t chunk_shift;
 	uint8_t digest;
 	uint32_t codecs;
-	uint32_t request_max; /* longest CHUNK_WRITE */
-	uint32_t features;    /* enum wire_feature; a client ignores what it does not know */
+	uint32_t request_max;	   /* longest CHUNK_WRITE */
+	uint32_t features;	   /* enum wire_feature; a client ignores what it does not know */
+	uint8_t stream_window_log; /* granted; 0: none. In the uppermost byte of the features */
 };
 enum wire_feature { WIRE_FEATURE_PATCH = 1 };
 int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out);
@@ -585,6 +597,7 @@ void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_
 struct wire_chunk_head {
 	enum wire_codec codec;
 	bool patch;
+	bool begins; /* STREAM */
 	uint32_t payload_bytes;
 	uint32_t present_bytes; /* plain bytes of the blocks in the bitmap */
 	uint8_t bitmap[WIRE_BITMAP_BYTES];

@@ -147,12 +147,15 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 	struct wire_offer offer = {.version = WIRE_EXTENSION_VERSION,
 				   .chunk_shift = WIRE_CHUNK_SHIFT,
 				   .digest = WIRE_DIGEST_XXH3_128,
-				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD};
+				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
+				   .stream_window_log = (uint8_t)o->stream_window_log};
 	struct wire_grant grant;
 	struct option_reply r = {0};
 	uint8_t raw[WIRE_OFFER_BYTES];
 	int rc;
 
+	if (offer.stream_window_log)
+		offer.codecs |= 1u << WIRE_CODEC_STREAM;
 	memcpy(offer.run_id, o->run_id, sizeof(offer.run_id));
 	wire_offer_encode(&offer, raw);
 	rc = send_option(n, NBD_OPT_COLDLIFT, raw, sizeof(raw));
@@ -169,6 +172,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 		return not_nbd(n, "the extension's grant has no end");
 	n->info.chunks_ok = true;
 	n->info.zstd_ok = grant.codecs & 1u << WIRE_CODEC_ZSTD;
+	n->info.stream_window_log = grant.stream_window_log;
 	n->info.patch_ok = grant.features & WIRE_FEATURE_PATCH;
 	return 0;
 }

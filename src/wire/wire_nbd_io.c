@@ -406,7 +406,7 @@ static int send_chunk(struct wire_nbd *n, const struct wire_chunk *c, size_t chu
 	unsigned block = 0, run = 0;
 	int rc = 0;
 
-	if (c->codec == WIRE_CODEC_ZSTD)
+	if (c->codec != WIRE_CODEC_PLAIN)
 		return send_all(n, c->data, c->data_bytes);
 	while (rc == 0 && wire_bitmap_run(c->bitmap, &block, &run)) {
 		size_t start = (size_t)block * WIRE_BLOCK_BYTES;
@@ -422,7 +422,8 @@ static int send_chunk(struct wire_nbd *n, const struct wire_chunk *c, size_t chu
 static int make_chunk_head(struct wire_nbd *n, const struct wire_request *r, size_t *chunk_bytes,
 			   uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t *length)
 {
-	struct wire_chunk_head head = {.codec = r->chunk->codec, .patch = r->chunk->patch};
+	struct wire_chunk_head head = {
+		.codec = r->chunk->codec, .patch = r->chunk->patch, .begins = r->chunk->begins};
 	size_t present;
 
 	if (!n->info.chunks_ok || r->offset_bytes % WIRE_CHUNK_BYTES != 0 ||

@@ -165,7 +165,8 @@ int wire_offer_parse(const void *data, size_t bytes, struct wire_offer *out)
 	out->chunk_shift = cursor_u8(&c);
 	out->digest = cursor_u8(&c);
 	out->codecs = cursor_be32(&c);
-	cursor_skip(&c, 8);
+	out->stream_window_log = cursor_u8(&c);
+	cursor_skip(&c, 7);
 	cursor_copy(&c, out->run_id, sizeof(out->run_id));
 	/* A later version may say more behind this. */
 	return cursor_ok(&c) && out->version >= 1 && out->codecs & 1u << WIRE_CODEC_PLAIN ? 0
@@ -180,7 +181,8 @@ void wire_offer_encode(const struct wire_offer *o, uint8_t raw[WIRE_OFFER_BYTES]
 	writer_be(&w, o->chunk_shift, 1);
 	writer_be(&w, o->digest, 1);
 	writer_be(&w, o->codecs, 4);
-	writer_be(&w, 0, 8);
+	writer_be(&w, o->stream_window_log, 1);
+	writer_be(&w, 0, 7);
 	writer_bytes(&w, o->run_id, sizeof(o->run_id));
 }
 
@@ -193,7 +195,13 @@ int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out)
 	out->digest = cursor_u8(&c);
 	out->codecs = cursor_be32(&c);
 	out->request_max = cursor_be32(&c);
-	out->features = cursor_be32(&c);
+	out->stream_window_log = cursor_u8(&c);
+	out->features = (uint32_t)cursor_u8(&c) << 16;
+	out->features |= cursor_be16(&c);
+	if (!(out->codecs & 1u << WIRE_CODEC_STREAM) ||
+	    out->stream_window_log < WIRE_STREAM_LOG_MIN ||
+	    out->stream_window_log > WIRE_STREAM_LOG_MAX)
+		out->stream_window_log = 0;
 	return cursor_ok(&c) && out->version == WIRE_EXTENSION_VERSION &&
 			       out->chunk_shift == WIRE_CHUNK_SHIFT &&
 			       out->digest == WIRE_DIGEST_XXH3_128 &&
@@ -212,7 +220,8 @@ void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_
 	writer_be(&w, g->digest, 1);
 	writer_be(&w, g->codecs, 4);
 	writer_be(&w, g->request_max, 4);
-	writer_be(&w, g->features, 4);
+	writer_be(&w, g->stream_window_log, 1);
+	writer_be(&w, g->features, 3);
 }
 
 int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chunk_bytes,
@@ -229,7 +238,8 @@ int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chun
 }
 
 /* In the head's flags. */
-#define CHUNK_FLAG_PATCH 1u
+#define CHUNK_FLAG_PATCH  1u
+#define CHUNK_FLAG_BEGINS 2u
 
 int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t request_bytes,
 			  size_t chunk_bytes, struct wire_chunk_head *out)
@@ -240,7 +250,10 @@ int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t req
 
 	out->codec = codec;
 	out->patch = flags & CHUNK_FLAG_PATCH;
-	zero = flags & ~CHUNK_FLAG_PATCH;
+	out->begins = flags & CHUNK_FLAG_BEGINS;
+	zero = flags & ~(CHUNK_FLAG_PATCH | CHUNK_FLAG_BEGINS);
+	if (out->begins && codec != WIRE_CODEC_STREAM)
+		return -EINVAL;
 	out->payload_bytes = cursor_be32(&c);
 	out->present_bytes = cursor_be32(&c);
 	zero |= cursor_be32(&c);
@@ -259,7 +272,8 @@ int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t req
 		return -EINVAL;
 	if (codec == WIRE_CODEC_PLAIN)
 		return out->payload_bytes == present ? 0 : -EINVAL;
-	return codec == WIRE_CODEC_ZSTD && out->payload_bytes > 0 && out->payload_bytes < present
+	return (codec == WIRE_CODEC_ZSTD || codec == WIRE_CODEC_STREAM) && out->payload_bytes > 0 &&
+			       out->payload_bytes < present
 		       ? 0
 		       : -EINVAL;
 }
@@ -270,7 +284,7 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 
 	writer_be(&w, h->codec, 1);
 	writer_be(&w, WIRE_DIGEST_XXH3_128, 1);
-	writer_be(&w, h->patch ? CHUNK_FLAG_PATCH : 0, 2);
+	writer_be(&w, (h->patch ? CHUNK_FLAG_PATCH : 0) | (h->begins ? CHUNK_FLAG_BEGINS : 0), 2);
 	writer_be(&w, h->payload_bytes, 4);
 	writer_be(&w, h->present_bytes, 4);
 	writer_be(&w, 0, 4);

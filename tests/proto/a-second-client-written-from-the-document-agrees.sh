@@ -9,7 +9,7 @@ size=$((8 * 1048576 + 4097)) # the last chunk is short, and its last block has o
 size=$(((size + 511) / 512 * 512))
 put_plan "$size"
 cat >"$work/client.py" <<'END'
-import socket, ssl, struct, subprocess, sys
+import ctypes, socket, ssl, struct, subprocess, sys
 
 port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 CHUNK, BLOCK = 1 << 20, 4096
@@ -24,18 +24,20 @@ def xxh3(data):
 
 
 class Client:
-    def __init__(self, run):
+    def __init__(self, run, window=0):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         assert self.read(18) == struct.pack(">QQH", 0x4E42444D41474943, IHAVEOPT, 3)
         self.send(struct.pack(">I", 3))
         assert self.option(5)[-1][0] == 1
         self.socket = ssl.create_default_context(cafile=ca).wrap_socket(self.socket, server_hostname="localhost")
-        offer = struct.pack(">HBBIQ32s", 1, 20, 1, 3, 0, run)
+        offer = struct.pack(">HBBIB7s32s", 1, 20, 1, 7 if window else 3, window, b"", run)
         assert self.option(COLDLIFT, offer)[-1][0] == 0x80000003  # structured replies come first
         assert self.option(8)[-1][0] == 1
         replies = self.option(COLDLIFT, offer)
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
-        assert struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 1)
+        self.window = replies[0][1][12]
+        assert replies[0][1][4:8] == struct.pack(">I", 7 if self.window else 3)
+        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 1)
         name = token + b"/disk0"
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
         assert replies[-1][0] == 1, replies
@@ -138,10 +140,35 @@ class Client:
         head = struct.pack(">BBHIII", int(zstd), 1, 1, len(payload), len(present), 0) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
 
+    def part(self, number, plain, part, begins=0, digest=None):
+        """A chunk without zero blocks as the next part of a stream."""
+        head = struct.pack(">BBHIII", 2, 1, 2 * begins, len(part), len(plain), 0) + b"\xff" * 32 + (digest or xxh3(plain)) + bytes(16)
+        return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(part), 0, head + part)[0]
+
     def durable(self, force=True):
         error, payloads = self.request(DURABLE, flags=int(force))
         assert error == 0 and payloads[0][0] == DURABLE
         return struct.unpack(">QQQQII", payloads[0][1])
+
+
+class Frame:
+    """One long zstd frame, flushed behind each chunk."""
+
+    class Buffer(ctypes.Structure):
+        _fields_ = [("data", ctypes.c_char_p), ("size", ctypes.c_size_t), ("pos", ctypes.c_size_t)]
+
+    def __init__(self, window):
+        self.zstd = ctypes.CDLL("libzstd.so.1")
+        self.zstd.ZSTD_createCCtx.restype = ctypes.c_void_p
+        self.zstd.ZSTD_compressStream2.restype = ctypes.c_size_t
+        self.context = ctypes.c_void_p(self.zstd.ZSTD_createCCtx())
+        self.zstd.ZSTD_CCtx_setParameter(self.context, 101, window)
+
+    def part(self, plain):
+        out, into = ctypes.create_string_buffer(2 * CHUNK), self.Buffer(plain, len(plain), 0)
+        to = self.Buffer(ctypes.cast(out, ctypes.c_char_p), len(out), 0)
+        assert self.zstd.ZSTD_compressStream2(self.context, ctypes.byref(to), ctypes.byref(into), 1) == 0
+        return out.raw[: to.pos]
 
 
 text = b"All of it is copied. " * 200
@@ -198,6 +225,27 @@ elif step == "again":  # after the receiver was killed and started again
     assert c.patch(4, bytes(CHUNK), range(251), zstd=True) == (0, [])
     assert c.digests(4, 1)[0][0] == 1  # all zeros now
     assert c.durable()[1] == 3
+elif step == "stream":
+    c = Client(b"r" * 32, 21)
+    assert c.window == 21
+    alike = [bytes(text * 300)[i : i + CHUNK - 1] + bytes([i + 1]) for i in range(4)]
+    frame = Frame(c.window)
+    parts = [frame.part(plain) for plain in alike]
+    assert len(parts[1]) < len(parts[0]) and len(parts[3]) < 1000  # it remembers the chunks before
+    assert c.part(4, alike[1], parts[1]) == 74  # none has begun
+    assert c.part(4, alike[0], parts[0], begins=1) == 0
+    assert c.chunk(5, two, zstd=True) == (0, [])  # no part of it
+    assert c.part(5, alike[1], parts[1], digest=xxh3(one)) == 74  # which breaks nothing
+    assert c.part(6, alike[2], parts[2]) == 0
+    assert c.part(7, alike[3], parts[3][:-5] + b"12345") == 74
+    assert c.part(7, alike[3], parts[3]) == 74  # broken
+    assert c.part(7, alike[3], Frame(c.window).part(alike[3]), begins=1) == 0
+    assert c.part(7, alike[3], Frame(24).part(alike[3]), begins=1) == 74  # a wider window than granted
+    assert c.digests(4, 4) == [(2, 1, xxh3(plain)) for plain in (alike[0], two, alike[2], alike[3])]
+    # There are windows of 64 MiB in all, and 2 are taken.
+    many = [Client(b"r" * 32, 31) for _ in range(3)]
+    assert [other.window for other in many] == [25, 24, 23], [other.window for other in many]
+    assert Client(b"r" * 32).part(4, alike[0], parts[0], begins=1) == 22
 else:  # one bit of chunk 8 has changed on the disk
     c = Client(b"s" * 32)
     spoilt = bytearray(last)
@@ -215,6 +263,12 @@ END
 run_client() {
 	python3 "$work/client.py" "$data_port" "$token" "$work/state/cert.pem" "$size" "$1"
 }
+run_client stream
+end_receiver TERM
+rm -r "$work/state" "$work/files"
+mkdir "$work/files"
+start_receiver
+put_plan "$size"
 run_client write
 end_receiver KILL
 start_receiver

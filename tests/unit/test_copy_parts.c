@@ -308,6 +308,60 @@ static void a_packed_chunk_unpacks_to_its_set_blocks(void **state)
 	free_bed(b);
 }
 
+/* Chunks of a stream, through the other end's decoder. */
+static void a_stream_unpacks_in_order_and_remembers(void **state)
+{
+	struct bed *b = new_bed(4);
+	size_t bytes = pack_stream_bytes(COPY_COMPRESSION_MAX, 22), alone = 0, again = 0;
+	struct packer p;
+	uint8_t *plain = malloc(MIB), *out = malloc(MIB);
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+
+	(void)state;
+	assert_int_equal(pack_init(&p, max_of(bytes, pack_context_bytes(COPY_COMPRESSION_MAX))), 0);
+	pack_use_stream(&p, 3, 22);
+	for (unsigned i = 0; i < 24; i++) {
+		/* Steps change on the way, and something that does not shrink comes between. */
+		unsigned step = i < 12 ? 7 : i < 16 ? 4 : 10;
+		bool packed = i % 5 == 4;
+		ZSTD_inBuffer in;
+		ZSTD_outBuffer to = {out, MIB, 0};
+
+		if (packed)
+			wire_random(b->item.data, MIB);
+		else
+			fill_text(b->item.data, MIB);
+		memcpy(plain, b->item.data, MIB);
+		b->item.kind = ITEM_CHUNK;
+		b->item.bytes = MIB;
+		pack_one(&p, &b->item, step);
+		if (packed || step == 4) {
+			assert_int_equal(b->item.wire.codec,
+					 packed ? WIRE_CODEC_PLAIN : WIRE_CODEC_ZSTD);
+			assert_int_equal(b->item.lane, -1);
+			continue;
+		}
+		assert_int_equal(b->item.wire.codec, WIRE_CODEC_STREAM);
+		assert_int_equal(b->item.lane, 3);
+		assert_int_equal(b->item.wire.begins, i == 0 || i == 16);
+		if (b->item.wire.begins)
+			ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
+		in = (ZSTD_inBuffer){b->item.wire.data, b->item.wire.data_bytes, 0};
+		while (in.pos < in.size)
+			assert_false(ZSTD_isError(ZSTD_decompressStream(d, &to, &in)));
+		assert_int_equal(to.pos, MIB);
+		assert_memory_equal(out, plain, MIB);
+		alone += i == 0 ? b->item.wire.data_bytes : 0;
+		again += i == 1 ? b->item.wire.data_bytes : 0;
+	}
+	assert_true(again < alone / 100);
+	ZSTD_freeDCtx(d);
+	free(plain);
+	free(out);
+	pack_fini(&p);
+	free_bed(b);
+}
+
 static void what_does_not_shrink_is_sent_plain(void **state)
 {
 	struct bed *b = new_bed(4);
@@ -452,6 +506,7 @@ int main(void)
 		cmocka_unit_test(a_chunk_is_put_together_from_all_its_entries),
 		cmocka_unit_test(a_bad_sector_in_a_gap_does_no_harm),
 		cmocka_unit_test(a_packed_chunk_unpacks_to_its_set_blocks),
+		cmocka_unit_test(a_stream_unpacks_in_order_and_remembers),
 		cmocka_unit_test(what_does_not_shrink_is_sent_plain),
 		cmocka_unit_test(a_chunk_of_zeros_becomes_a_zero_range),
 		cmocka_unit_test(each_step_of_compression_sends_no_more_than_the_one_before),
