@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/json.h"
-#include "cmd/cloud_env.h"
+#include "cloud/cloud.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_pipeline.h"
 
@@ -111,7 +111,6 @@ struct run {
 	struct view view;
 	struct pipe_outside outside;
 	struct cloud_options cloud;
-	struct cloud_kill kill;
 	char receiver[4096];
 };
 
@@ -128,7 +127,7 @@ static int run_init(struct run *r)
 		.cloud = &r->cloud,
 		.receiver_path = receiver_beside(r->receiver, sizeof(r->receiver)),
 	};
-	return cloud_env_read(&r->cloud, &r->kill);
+	return cloud_options_from_environment(&r->cloud);
 }
 
 static void say_handout(const struct pipeline_args *a, const char *id)

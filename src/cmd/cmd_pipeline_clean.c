@@ -7,8 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "base/num.h"
-#include "cmd/cloud_env.h"
+#include "cloud/cloud.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_pipeline.h"
 
@@ -55,7 +54,6 @@ int cmd_pipeline_clean(int argc, char **argv)
 	CLEANUP(pipeline_args_fini) struct pipeline_args a;
 	CLEANUP_JSON json_t *found = NULL;
 	struct cloud_options cloud = {0};
-	struct cloud_kill kill;
 	struct pipe_outside outside = {.cloud = &cloud};
 	int status = pipeline_args(&a, argc, argv), rc;
 	struct pipe_sweep what;
@@ -72,7 +70,7 @@ int cmd_pipeline_clean(int argc, char **argv)
 				   .poll_ms = pipeline_poll_ms()};
 	if (!what.region)
 		return usage(a.verb);
-	rc = cloud_env_read(&cloud, &kill);
+	rc = cloud_options_from_environment(&cloud);
 	if (rc == 0)
 		rc = pipe_sweep(&what, &outside, &found);
 	if (found && a.json)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +13,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "image/image.h"
 #include "pipeline/pipe_local.h"
 
 #define COPY_BYTES (4u << 20)
@@ -37,12 +37,10 @@ json_t *sync_disks(const json_t *plan, const json_t *verify)
 	return out;
 }
 
-/* ---- from a file of our receiver ---- */
-
 struct copy {
 	struct course *c;
 	const char *name;
-	int from, to;
+	int to;
 	uint64_t size_bytes;
 	uint8_t *buf;
 };
@@ -51,68 +49,6 @@ static int show_copy(struct copy *k, uint64_t at)
 {
 	k->c->progress.percent = (unsigned)(at * 100.0 / max_of(k->size_bytes, (uint64_t)1));
 	return course_wait(k->c, 0);
-}
-
-static int copy_range(struct copy *k, uint64_t at, uint64_t end)
-{
-	int rc = 0;
-
-	while (rc == 0 && at < end) {
-		size_t n = (size_t)min_of(end - at, (uint64_t)COPY_BYTES);
-
-		rc = io_pread(k->from, k->buf, n, at, k->name);
-		if (rc == 0 && !io_is_zero(k->buf, n))
-			rc = io_pwrite(k->to, k->buf, n, at, k->name);
-		at += n;
-		if (rc == 0)
-			rc = show_copy(k, at);
-	}
-	return rc;
-}
-
-static int copy_sparse(struct copy *k)
-{
-	uint64_t at = 0;
-	int rc = 0;
-
-	while (rc == 0 && at < k->size_bytes) {
-		off_t data = lseek(k->from, (off_t)at, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		hole = data < 0 ? -1 : lseek(k->from, data, SEEK_HOLE);
-		if (hole < 0)
-			return fail(errno, "%s: find data", k->name);
-		rc = copy_range(k, (uint64_t)data, (uint64_t)hole);
-		at = (uint64_t)hole;
-	}
-	return rc;
-}
-
-static int copy_own(struct copy *k, const json_t *disk)
-{
-	CLEANUP_FREE char *dir = NULL;
-	CLEANUP_FREE char *path = NULL;
-	CLEANUP_CLOSE int fd = -1;
-	uint64_t bytes;
-	int rc = local_files_dir(k->c, &dir);
-
-	if (rc < 0)
-		return rc;
-	if (asprintf(&path, "%s/disk%llu.raw", dir,
-		     (unsigned long long)pipe_option_u64(disk, "index")) < 0)
-		return fail(ENOMEM, "copy");
-	fd = io_open(path, O_RDONLY, 0);
-	if (fd < 0)
-		return fd;
-	rc = io_size(fd, path, &bytes);
-	if (rc == 0 && bytes != k->size_bytes)
-		rc = fail_code(EBADMSG, "DISK_SIZE_DIFFERS",
-			       "%s has %llu bytes, the plan says %llu", path,
-			       (unsigned long long)bytes, (unsigned long long)k->size_bytes);
-	k->name = path;
-	k->from = fd;
-	return rc < 0 ? rc : copy_sparse(k);
 }
 
 /* ---- from another's receiver, over NBD ---- */
@@ -185,55 +121,98 @@ static int fetch_nbd(struct copy *k, const json_t *disk)
 	return rc;
 }
 
-int local_fetch_raw(struct course *c, const json_t *disk, const char *path)
+static int fetch(struct course *c, const json_t *disk, const char *path)
 {
-	CLEANUP_FREE char *part = NULL;
 	CLEANUP_FREE uint8_t *buf = malloc(COPY_BYTES);
-	CLEANUP_CLOSE int fd = -1;
+	CLEANUP_CLOSE int fd = io_open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	struct copy k = {.c = c,
 			 .name = path,
+			 .to = fd,
 			 .size_bytes = pipe_option_u64(disk, "size_bytes"),
 			 .buf = buf};
-	int rc;
 
-	if (!buf || asprintf(&part, "%s.new", path) < 0)
-		return fail(ENOMEM, "%s", path);
-	course_say(c, "disk %llu to %s", (unsigned long long)pipe_option_u64(disk, "index"), path);
-	fd = k.to = io_open(part, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return fd;
-	if (ftruncate(fd, (off_t)k.size_bytes) < 0)
-		return fail(errno, "%s", part);
-	rc = local_own_receiver(c) ? copy_own(&k, disk) : fetch_nbd(&k, disk);
-	if (rc == 0 && (fsync(fd) < 0 || rename(part, path) < 0))
-		rc = fail(errno, "finish %s", path);
-	return rc;
+	if (!buf)
+		return fail(ENOMEM, "%s", path);
+	course_say(c, "fetch disk %llu", (unsigned long long)pipe_option_u64(disk, "index"));
+	return ftruncate(fd, (off_t)k.size_bytes) < 0 ? fail(errno, "%s", path)
+						      : fetch_nbd(&k, disk);
 }
 
-int local_describe(const json_t *disk, const char *format, const char *path, json_t *files)
+/* ---- and into images ---- */
+
+int local_disk_open(struct course *c, const json_t *disk, const char *fetched)
 {
-	struct stat st;
-	json_t *file;
+	unsigned long long index = pipe_option_u64(disk, "index");
+	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_FREE char *path = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	uint64_t bytes, want = pipe_option_u64(disk, "size_bytes");
+	int rc = local_files_dir(c, &dir);
 
-	if (stat(path, &st) < 0)
-		return fail(errno, "%s", path);
-	file = json_pack("{s:s, s:s, s:O, s:O, s:o}", "path", path, "format", format, "disk",
-			 json_object_get(disk, "index"), "size_bytes",
-			 json_object_get(disk, "size_bytes"), "file_bytes",
-			 json_u64((uint64_t)st.st_size));
-	if (json_object_get(disk, "root"))
-		json_object_set(file, "root", json_object_get(disk, "root"));
-	return json_array_append_new(files, file) < 0 ? fail(ENOMEM, "%s", path) : 0;
+	if (rc == 0 && local_own_receiver(c))
+		rc = asprintf(&path, "%s/disk%llu.raw", dir, index) < 0 ? fail(ENOMEM, "disk") : 0;
+	else if (rc == 0)
+		rc = fetch(c, disk, fetched);
+	if (rc < 0)
+		return rc;
+	fd = io_open(path ? path : fetched, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	rc = io_size(fd, path ? path : fetched, &bytes);
+	if (rc == 0 && bytes != want)
+		rc = fail_code(EBADMSG, "DISK_SIZE_DIFFERS",
+			       "disk %llu has %llu bytes, the plan says %llu", index,
+			       (unsigned long long)bytes, (unsigned long long)want);
+	return rc < 0 ? rc : steal_fd(&fd);
 }
 
-int local_pack(struct course *c, const json_t *disk, const char *raw, const char *path,
+static void digest(const void *data, size_t bytes, uint8_t out[MERKLE_DIGEST_BYTES])
+{
+	uint8_t whole[WIRE_DIGEST_MAX];
+
+	wire_digest(data, bytes, whole);
+	memcpy(out, whole, MERKLE_DIGEST_BYTES);
+}
+
+static int describe(const json_t *disk, const char *format, const char *path,
+		    const struct image_result *result, json_t *files)
+{
+	const char *proved = pipe_option(disk, "root");
+	char root[2 * MERKLE_ROOT_BYTES + 1];
+
+	hex_encode(result->root, MERKLE_ROOT_BYTES, root);
+	if (*proved && strcmp(proved, root) != 0)
+		return fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
+				 "%s is not what was verified: its root is %s, not %s", path, root,
+				 proved);
+	return json_array_append_new(files, json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:b}", "path",
+						      path, "format", format, "disk",
+						      json_object_get(disk, "index"), "size_bytes",
+						      json_u64(result->image_bytes), "file_bytes",
+						      json_u64(result->file_bytes), "root", root,
+						      "proved", *proved != '\0')) < 0
+		       ? fail(ENOMEM, "%s", path)
+		       : 0;
+}
+
+int local_pack(struct course *c, const json_t *disk, int fd, const char *format, const char *path,
 	       json_t *files)
 {
-	(void)c;
-	(void)disk;
-	(void)raw;
-	(void)files;
-	return fail(ENOTSUP, "%s", path);
+	struct image_source source = {.fd = fd,
+				      .name = path,
+				      .disk_bytes = pipe_option_u64(disk, "size_bytes"),
+				      .digest = digest};
+	struct image_options options = {0};
+	struct image_result result;
+	int rc = image_format_parse(format, &options.format);
+
+	if (rc < 0)
+		return fail(-rc, "format %s", format);
+	course_say(c, "write %s", path);
+	rc = image_write_file(&source, &options, path, &result);
+	return rc < 0 ? rc : describe(disk, format, path, &result, files);
 }
 
 /* ---- away with it ---- */

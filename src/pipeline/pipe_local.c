@@ -190,33 +190,24 @@ static char *image_path(const json_t *fact, unsigned disk, const char *suffix)
 	return path;
 }
 
-static bool wants(const struct course *c, const char *format)
-{
-	json_t *formats = json_object_get(c->job->options, "formats"), *v;
-	size_t i;
-
-	json_array_foreach (formats, i, v) {
-		if (strcmp(json_string_value(v), format) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int disk_images(struct course *c, const json_t *fact, const json_t *disk, json_t *files)
 {
+	json_t *formats = json_object_get(c->job->options, "formats"), *format;
 	unsigned index = (unsigned)pipe_option_u64(disk, "index");
-	CLEANUP_FREE char *raw = image_path(fact, index, "raw");
-	CLEANUP_FREE char *packed = image_path(fact, index, "qcow2");
-	int rc = raw && packed ? 0 : -ENOMEM;
+	CLEANUP_FREE char *fetched = image_path(fact, index, "fetched");
+	CLEANUP_CLOSE int fd = fetched ? local_disk_open(c, disk, fetched) : -ENOMEM;
+	int rc = fd < 0 ? fd : 0;
+	size_t i;
 
-	if (rc == 0)
-		rc = local_fetch_raw(c, disk, raw);
-	if (rc == 0 && wants(c, "qcow2"))
-		rc = local_pack(c, disk, raw, packed, files);
-	if (rc == 0 && wants(c, "raw"))
-		rc = local_describe(disk, "raw", raw, files);
-	else if (rc == 0 && unlink(raw) < 0)
-		rc = fail(errno, "remove %s", raw);
+	json_array_foreach (formats, i, format) {
+		const char *name = json_string_value(format);
+		CLEANUP_FREE char *path = image_path(fact, index, name);
+
+		if (rc == 0)
+			rc = path ? local_pack(c, disk, fd, name, path, files) : -ENOMEM;
+	}
+	if (rc == 0 && unlink(fetched) < 0 && errno != ENOENT)
+		rc = fail(errno, "remove %s", fetched);
 	return rc;
 }
 
@@ -244,7 +235,7 @@ static int local_image_make(struct course *c, json_t *fact)
 
 static int local_image_undo(struct course *c, json_t *fact)
 {
-	static const char *const suffixes[] = {"raw", "raw.new", "qcow2", "qcow2.new"};
+	static const char *const suffixes[] = {"fetched", "raw", "raw.new", "qcow2", "qcow2.new"};
 
 	(void)c;
 	for (unsigned i = 0; i < PIPE_DISKS_MAX * ARRAY_SIZE(suffixes); i++) {

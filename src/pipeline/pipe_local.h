@@ -18,17 +18,18 @@ bool local_own_receiver(const struct course *c);
 int course_child_check(struct course *c);
 
 /*
- * A disk of the finished transfer as a raw file at path, sparse; DISK is an entry of the sync
- * step's fact. From our own receiver's file, or over NBD from another's.
+ * Open a disk of the finished transfer for reading; DISK is an entry of the sync step's fact. Our
+ * own receiver's file, or what is fetched over NBD from another's into the file FETCHED. Returns
+ * the descriptor.
  */
-int local_fetch_raw(struct course *c, const json_t *disk, const char *path);
+int local_disk_open(struct course *c, const json_t *disk, const char *fetched);
 
-/* Pack raw into a qcow2 at path, and append what became of it to files. */
-int local_pack(struct course *c, const json_t *disk, const char *raw, const char *path,
+/*
+ * Pack a disk into an image at path, compare its Merkle root with the one that was verified, and
+ * append {path, format, disk, size_bytes, file_bytes, root, proved} to files.
+ */
+int local_pack(struct course *c, const json_t *disk, int fd, const char *format, const char *path,
 	       json_t *files);
-
-/* Append {path, format, disk, size_bytes, file_bytes, root} to files. */
-int local_describe(const json_t *disk, const char *format, const char *path, json_t *files);
 
 /* Remove the oldest images beyond the job's number. */
 int retain_images(struct course *c);

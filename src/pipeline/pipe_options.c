@@ -79,7 +79,7 @@ static const struct key keys[] = {
 	{"data_port", "DataPort", NUMBER, BEFORE_START, 0, 65535, NULL, "8703"},
 	{"files", "Files", TEXT, BEFORE_START, 1, 4096, NULL, NULL},
 	{"output", "Output", TEXT, BEFORE_START, 1, 4096, NULL, NULL},
-	{"formats", "Formats", ARRAY, BEFORE_START, 1, 2, NULL, "[\"raw\"]"},
+	{"formats", "Formats", ARRAY, BEFORE_START, 1, 2, NULL, "[\"qcow2\"]"},
 	{"source_exit", "SourceExit", CHOICE, BEFORE_START, 0, 0, "poweroff reboot shell", "\"poweroff\""},
 	{"webhook", "Webhook", OBJECT, ALWAYS, 0, 2, NULL, NULL},
 };
