@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/num.h"
@@ -136,23 +137,35 @@ static int spawn(struct course *c, const struct child_paths *p)
 	return 0;
 }
 
-/* Its last words, for the reason. */
+/* The last two lines: what happened, and what can be done about it. */
+static const char *last_words(char *text, size_t bytes)
+{
+	unsigned lines = 0;
+
+	while (bytes && text[bytes - 1] == '\n')
+		text[--bytes] = '\0';
+	while (bytes) {
+		if (text[bytes - 1] == '\n' && ++lines == 2)
+			break;
+		if (text[bytes - 1] == '\n')
+			text[bytes - 1] = ' ';
+		bytes--;
+	}
+	return text + bytes;
+}
+
 static int ended(struct course *c, const struct child_paths *p, int status)
 {
 	CLEANUP_FREE char *text = NULL;
-	char line[256] = "";
+	const char *words = "";
 	size_t bytes = 0;
 
 	c->child = 0;
-	if (io_read_file(p->log, 1u << 20, &text, &bytes) == 0) {
-		while (bytes && text[bytes - 1] == '\n')
-			text[--bytes] = '\0';
-		snprintf(line, sizeof(line), "%.250s",
-			 strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text);
-	}
+	if (io_read_file(p->log, 1u << 20, &text, &bytes) == 0)
+		words = last_words(text, bytes);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return fail_code(ENOENT, "RECEIVER_NOT_FOUND", "%s cannot be started", program(c));
-	return fail_code(EIO, "RECEIVER_ENDED", "our receiver ended: %s", line);
+	return fail_code(EIO, "RECEIVER_ENDED", "our receiver ended: %s", words);
 }
 
 static int take_said(struct course *c, const char *text)
@@ -167,25 +180,50 @@ static int take_said(struct course *c, const char *text)
 	return rc < 0 ? rc : 1;
 }
 
-int course_child_start(struct course *c)
+/* One of a pipeline that was killed takes a moment to end. */
+static bool is_passing(int rc)
 {
-	CLEANUP(child_paths_free) struct child_paths p = {0};
-	int rc = child_paths(c, &p), status;
+	return rc == -EIO &&
+	       (strstr(err_reason(), "STATE_IN_USE") || strstr(err_reason(), "PORT_IN_USE") ||
+		strstr(err_reason(), "TARGET_IN_USE"));
+}
 
-	if (rc == 0 && !c->child)
-		rc = spawn(c, &p);
-	for (unsigned waited = 0; rc == 0; waited += 50) {
+/* Until it has said its code. */
+static int wait_said(struct course *c, const struct child_paths *p, uint64_t end_ms)
+{
+	int rc = 0, status;
+
+	while (rc == 0) {
 		CLEANUP_FREE char *text = NULL;
 
-		rc = io_read_file(p.said, SAID_MAX, &text, NULL);
+		rc = io_read_file(p->said, SAID_MAX, &text, NULL);
 		if (rc == 0)
 			rc = take_said(c, text);
 		if (rc == 0 && waitpid(c->child, &status, WNOHANG) == c->child)
-			rc = ended(c, &p, status);
-		if (rc == 0 && waited >= START_MS)
+			rc = ended(c, p, status);
+		if (rc == 0 && clock_ms() >= end_ms)
 			rc = fail_code(ETIMEDOUT, "RECEIVER_ENDED", "our receiver does not start");
 		if (rc == 0)
 			rc = course_wait(c, 50);
+	}
+	return rc;
+}
+
+int course_child_start(struct course *c)
+{
+	CLEANUP(child_paths_free) struct child_paths p = {0};
+	uint64_t end_ms = clock_ms() + START_MS;
+	int rc = child_paths(c, &p), waited;
+
+	if (rc == 0 && !c->child)
+		rc = spawn(c, &p);
+	if (rc == 0)
+		rc = wait_said(c, &p, end_ms);
+	while (is_passing(rc) && clock_ms() < end_ms) {
+		waited = course_wait(c, 200);
+		rc = waited < 0 ? waited : spawn(c, &p);
+		if (rc == 0)
+			rc = wait_said(c, &p, end_ms);
 	}
 	return rc < 0 ? rc : 0;
 }

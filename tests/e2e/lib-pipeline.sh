@@ -8,8 +8,9 @@ pipeline_pid=''
 here=(control_port=0 data_port=0 listen=127.0.0.1 advertise=127.0.0.1)
 
 end_job() {
+	local rc=$?
 	[ -z "$pipeline_pid" ] || kill "$pipeline_pid" 2>/dev/null || true
-	clean_up
+	if [ $rc -eq 0 ]; then clean_up; else (exit $rc) || clean_up; fi
 }
 trap end_job EXIT
 
@@ -30,6 +31,15 @@ wait_job() {
 # job_file NAME: of the only job.
 job_file() {
 	echo "$work"/jobs/j-*/"$1"
+}
+
+# finish_job: the source says that it has finished, until the job ends; its exit status.
+finish_job() {
+	while kill -0 "$pipeline_pid" 2>/dev/null; do
+		source_says Finished >/dev/null 2>&1 || true
+		sleep 0.1
+	done
+	wait_job
 }
 
 is_in() { # JOB STATE-OR-PHASE
