@@ -263,9 +263,12 @@ static int load(struct journal *j, size_t bytes, const struct journal_subject *s
 	munmap(data, bytes);
 	if (blank)
 		return create(j, s);
-	if (rc == 0 && end_of(j) < bytes &&
-	    (ftruncate(j->fd, (off_t)end_of(j)) < 0 || fsync(j->fd) < 0))
+	if (rc == 0 && end_of(j) < bytes && ftruncate(j->fd, (off_t)end_of(j)) < 0)
 		rc = fail(errno, "cut the torn end of %s", j->path);
+	/* A receiver that was killed may have left records that are believed now and not synced:
+	 * what is built on them must not outlive them. */
+	if (rc == 0 && fsync(j->fd) < 0)
+		rc = fail(errno, "sync %s", j->path);
 	return rc;
 }
 

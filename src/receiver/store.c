@@ -128,6 +128,9 @@ static int open_target(struct store *s, const struct store_options *o)
 	s->medium_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_READ);
 	s->medium_ok = s->medium_fd >= 0;
 	rc = io_size(s->fd, s->path, &s->size_bytes);
+	/* A receiver that was killed may have left holes that are not on the medium yet. */
+	if (rc == 0 && fsync(s->fd) < 0)
+		rc = fail(errno, "sync %s", s->path);
 	return rc < 0 || o->is_device ? rc : size_file(s, o->size_bytes);
 }
 
