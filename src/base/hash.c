@@ -26,6 +26,22 @@ void hash_sha256_hex(const void *data, size_t bytes, char out[HASH_SHA256_HEX_BY
 	hex_encode(sum, sizeof(sum), out);
 }
 
+void hash_md5_hex(const void *data, size_t bytes, char out[HASH_MD5_HEX_BYTES])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint8_t sum[br_md5_SIZE];
+	br_md5_context md5;
+
+	br_md5_init(&md5);
+	br_md5_update(&md5, data, bytes);
+	br_md5_out(&md5, sum);
+	for (size_t i = 0; i < sizeof(sum); i++) {
+		out[2 * i] = digits[sum[i] >> 4];
+		out[2 * i + 1] = digits[sum[i] & 15];
+	}
+	out[2 * sizeof(sum)] = '\0';
+}
+
 int hash_sha256_fd(int fd, const char *name, uint8_t out[HASH_SHA256_BYTES])
 {
 	br_sha256_context c;

@@ -12,6 +12,10 @@
 void hash_sha256(const void *data, size_t bytes, uint8_t out[HASH_SHA256_BYTES]);
 void hash_sha256_hex(const void *data, size_t bytes, char out[HASH_SHA256_HEX_BYTES]);
 
+/* MD5, as a name of bytes that object stores use; upper case, with its NUL. */
+#define HASH_MD5_HEX_BYTES 33
+void hash_md5_hex(const void *data, size_t bytes, char out[HASH_MD5_HEX_BYTES]);
+
 /* Of the rest of an open file. NAME is for the reason. */
 int hash_sha256_fd(int fd, const char *name, uint8_t out[HASH_SHA256_BYTES]);
 
