@@ -51,6 +51,9 @@ static const struct advice {
 		     "cleanly first, so that there is less to replay."},
 	{"DISK_SIZE_DIFFERS", "The receiver's disks are not those of the plan. Start the job again "
 			      "with an empty receiver."},
+	{"DISK_FROZEN",
+	 "An image is being made of the receiver's disks. Wait for its end, or drop the "
+	 "order (DELETE /v1/image), then try again."},
 	{"EXPORT_UNKNOWN", "The receiver does not have this disk. Start it with as many targets as "
 			   "the source has disks, then try again."},
 	{"FS_DAMAGED",
@@ -67,9 +70,15 @@ static const struct advice {
 			    "that is named, then try again."},
 	{"IDENTITY_DAMAGED", "On the receiver: restore key.pem and cert.pem in its state "
 			     "directory, or start it with an empty one and use the new code."},
+	{"IMAGE_BUSY", "Wait for the order that stands, or drop it (DELETE /v1/image)."},
+	{"IMAGE_DISK_UNKNOWN", "Order images of the disks that the receiver has."},
+	{"IMAGE_INCOMPLETE", "Let the copy come to its end, then order the image again."},
 	{"IMAGE_INVALID", "Make the image again; this file is damaged."},
 	{"IMAGE_MEDIUM_DIFFERS", "The receiver's disk changed what was written to it. Replace that "
 				 "disk, and copy again; only what differs is sent."},
+	{"IMAGE_ORDER_BAD", "Use receiver and pipeline of the same version."},
+	{"IMAGE_ORDER_DIFFERS", "Drop the order that stands (DELETE /v1/image), then order again."},
+	{"IMAGE_PARTS_EXCEEDED", "Order the image with larger parts."},
 	{"IMAGE_STATE_STALE", "Remove the state of the upload and begin it anew."},
 	{"IMAGE_UNSUPPORTED", "Convert the image to a plain one: qemu-img convert -O qcow2."},
 	{"INITRAMFS_DAMAGED",
@@ -159,8 +168,13 @@ static const struct advice {
 			   "owner alone (chmod 600)."},
 	{"TOKEN_REFUSED", "The activation code is used up, expired or of another receiver. Take "
 			  "the one that it prints now."},
+	{"UPLOADER_GONE", "Start the receiver again; the upload goes on by itself."},
 	{"UPLOAD_DIFFERS", "The store holds other bytes than were sent. Retry the job; if it comes "
 			   "again, something on the way changes data."},
+	{"UPLOAD_GONE", "The multipart upload was ended by somebody. Begin another one."},
+	{"UPLOAD_REFUSED", "The store refuses a part for the reason that is named."},
+	{"UPLOAD_TLS", "Check the receiver's clock and certificates, or give the order its own."},
+	{"UPLOAD_UNREACHABLE", "Check the receiver's route and name service to the store."},
 	{"USER_UNKNOWN", "Name a user of this machine other than root with --user, and start the "
 			 "receiver as root."},
 	{"VERIFY_MISMATCH",

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "receiver/server.h"
+#include "receiver/upload_order.h"
 
 #define ARTEFACT_MAX_BYTES (16u << 20)
 #define LEAVES_MAX_BYTES   (40u << 20) /* 16 bytes of each MiB of data: more than 2 TiB */
@@ -44,6 +45,8 @@ size_t control_body_max(const char *method, const char *path)
 		return strcmp(name, "verify.leaves") == 0 ? LEAVES_MAX_BYTES : ARTEFACT_MAX_BYTES;
 	if (strcmp(method, "PUT") == 0 && strcmp(path, "/v1/log") == 0)
 		return LOG_MAX_BYTES;
+	if (strcmp(method, "POST") == 0 && strcmp(path, "/v1/image") == 0)
+		return UPLOAD_ORDER_MAX_BYTES;
 	if (strcmp(method, "POST") == 0)
 		return STATE_MAX_BYTES;
 	return 0;
@@ -239,6 +242,22 @@ static void put_log(struct control *c, const struct control_request *q, struct c
 		control_json(out, 200, json_pack("{s:o}", "bytes", json_u64(q->bytes)));
 }
 
+static void post_image(struct control *c, const struct control_request *q,
+		       struct control_reply *out)
+{
+	upload_post(c->receiver->upload, q->body, q->bytes, out);
+}
+
+static void get_image(struct control *c, struct control_reply *out)
+{
+	upload_get(c->receiver->upload, out);
+}
+
+static void delete_image(struct control *c, struct control_reply *out)
+{
+	upload_delete(c->receiver->upload, out);
+}
+
 struct route {
 	const char *method, *path;
 	void (*answer)(struct control *, struct control_reply *);
@@ -250,7 +269,8 @@ static const struct route routes[] = {
 	{"GET", "/v1/target", get_target, NULL}, {"GET", "/v1/state", get_state, NULL},
 	{"POST", "/v1/state", NULL, post_state}, {"POST", "/v1/command", NULL, post_command},
 	{"PUT", "/v1/log", NULL, put_log},	 {"GET", "/metrics", control_metrics, NULL},
-	{"GET", "/", control_page, NULL},
+	{"GET", "/", control_page, NULL},	 {"POST", "/v1/image", NULL, post_image},
+	{"GET", "/v1/image", get_image, NULL},	 {"DELETE", "/v1/image", delete_image, NULL},
 };
 
 void control_path_unknown(struct control_reply *out)

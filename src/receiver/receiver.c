@@ -249,7 +249,10 @@ static int prepare(struct receiver *r, const struct receiver_options *o)
 	struct confine_user user = {0};
 	int rc = o->confine ? confine_find_user(o->user, &user) : 0;
 
-	/* The keeper is forked before there is a lock for it to hold. */
+	/* The uploader is forked before there is anything that it must not have, the keeper before
+	 * there is a lock for it to hold. */
+	if (rc == 0 && o->confine)
+		rc = upload_fork(&user, &r->uploader);
 	if (rc == 0)
 		rc = open_vault(r, o);
 	if (rc == 0)
@@ -277,6 +280,8 @@ static int begin(struct receiver_whole *w, const struct receiver_options *o)
 	int rc = disks_open(&d, &r->disks);
 
 	if (rc == 0)
+		rc = upload_start(r->disks, r->vault, &r->uploader, &r->upload);
+	if (rc == 0)
 		rc = control_start(r, &r->control);
 	if (rc < 0)
 		return rc;
@@ -293,7 +298,7 @@ static struct receiver_whole *new_receiver(void)
 
 	if (!w)
 		return NULL;
-	r->lock_fd = r->control_fd = r->data_fd = -1;
+	r->lock_fd = r->control_fd = r->data_fd = r->uploader.socket = -1;
 	pthread_mutex_init(&r->conns_lock, NULL);
 	pthread_cond_init(&r->conns_changed, NULL);
 	r->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -365,6 +370,8 @@ void receiver_stop(struct receiver *r)
 		pthread_join(w->acceptor.thread, NULL);
 	end_conns(r);
 	control_stop(r->control);
+	upload_stop(r->upload);
+	upload_join(&r->uploader);
 	disks_close(r->disks);
 	token_free(r->token);
 	vault_stop(r->vault);

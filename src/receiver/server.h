@@ -11,6 +11,7 @@
 #include "receiver/disks.h"
 #include "receiver/receiver.h"
 #include "receiver/token.h"
+#include "receiver/upload.h"
 #include "receiver/vault.h"
 #include "wire/wire.h"
 
@@ -36,6 +37,8 @@ struct receiver {
 	struct token *token;
 	struct disks *disks;
 	struct control *control;
+	struct uploader uploader; /* the process; none in unit tests */
+	struct upload *upload;
 	bool list_ok;
 	int lock_fd, control_fd, data_fd, stop_fd;
 	uint16_t control_port, data_port;

@@ -141,4 +141,14 @@ void store_figures(struct store *s, struct store_figures *out);
 int store_enter(struct store *s, const uint8_t run_id[WIRE_RUN_ID_BYTES]);
 void store_leave(struct store *s);
 
+/*
+ * From here on writes, zeros and KEEP fail with EPERM and DISK_FROZEN; what had begun is over and
+ * durable when it returns 0.
+ */
+int store_freeze(struct store *s);
+void store_thaw(struct store *s);
+
+/* A descriptor of its own, for reading; -errno. */
+int store_open_for_reading(const struct store *s);
+
 #endif

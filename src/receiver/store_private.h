@@ -50,6 +50,7 @@ struct store {
 	bool committing; /* records were gathered and are not durable yet */
 	bool no_room;	 /* for the journal, at the last commit; said once */
 	int error;	 /* sticky */
+	bool frozen;	 /* nothing is written until it is thawed */
 	uint64_t commits;
 	bool stopping;
 

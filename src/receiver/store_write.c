@@ -28,8 +28,11 @@
 
 static const uint8_t zeros[PUNCH_MIN_BYTES];
 
-static int failed(const struct store *s)
+static int refused(const struct store *s)
 {
+	if (!s->error)
+		return fail_code(EPERM, "DISK_FROZEN",
+				 "disk%u is frozen: an image is being made of it", s->disk);
 	return fail(s->error,
 		    "disk%u had an error before and takes nothing more; look at the "
 		    "receiver's log, mend it, and start the receiver again",
@@ -82,8 +85,9 @@ static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 	for (uint64_t i = first; i < first + count; i++) {
 		while (s->states[i] & (CHUNK_BUSY | CHUNK_COMMITTING | CHUNK_READING) && !s->error)
 			pthread_cond_wait(&s->changed, &s->lock);
-		if (s->error) {
-			rc = failed(s);
+		/* What has begun when a disk is frozen comes to its end. */
+		if (s->error || (s->frozen && i == first)) {
+			rc = refused(s);
 			pthread_mutex_unlock(&s->lock);
 			give_back(s, first, i - first);
 			return rc;
@@ -214,7 +218,7 @@ static int mark_zero(struct store *s, uint64_t first, uint64_t end, const uint8_
 	int rc;
 	LOCK_SCOPE(&s->lock);
 
-	rc = s->error ? failed(s) : set_run(s, run_id);
+	rc = s->error || s->frozen ? refused(s) : set_run(s, run_id);
 	while (rc == 0 && i < end && (s->states[i] & CHUNK_KIND) == WIRE_ZERO &&
 	       !(s->states[i] & (CHUNK_BUSY | CHUNK_COMMITTING)))
 		i++;
@@ -459,7 +463,7 @@ int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *r
 	int rc;
 	LOCK_SCOPE(&s->lock);
 
-	rc = s->error ? failed(s) : set_run(s, run_id);
+	rc = s->error || s->frozen ? refused(s) : set_run(s, run_id);
 	if (rc < 0)
 		return rc;
 	for (uint64_t i = chunk; i < chunk + count; i++)

@@ -56,6 +56,14 @@ static int place_of(const struct vault *v, enum vault_kind kind, unsigned index,
 			return -EINVAL;
 		snprintf(entry, ENTRY_BYTES, "%s", artefacts[index]);
 		return 0;
+	case VAULT_ORDER:
+		*dir_fd = v->state_fd;
+		snprintf(entry, ENTRY_BYTES, "images.json");
+		return 0;
+	case VAULT_UPLOAD:
+		*dir_fd = v->state_fd;
+		snprintf(entry, ENTRY_BYTES, "disk%u.upload", index);
+		return 0;
 	case VAULT_KINDS:
 		break;
 	}

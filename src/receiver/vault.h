@@ -21,6 +21,8 @@ enum vault_kind {
 	VAULT_TOKEN,	/* STATE/token.json */
 	VAULT_LOG,	/* STATE/artefacts/source.log */
 	VAULT_ARTEFACT, /* STATE/artefacts/, by vault_artefact() */
+	VAULT_ORDER,	/* STATE/images.json, the order for images; empty: none */
+	VAULT_UPLOAD,	/* STATE/diskN.upload, how far it is; empty: not begun */
 	VAULT_KINDS,
 };
 
