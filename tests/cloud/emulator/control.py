@@ -2,6 +2,7 @@
 """What tests ask the emulator itself, under /_emulator/; no signature, as it listens on the loopback only.
 
 GET state: everything that exists, counts, cost, errors of the emulator. GET calls: what was asked, with the parameters.
+GET sessions: the secrets and tokens of all sessions that were given out.
 POST reset: begin anew. POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
 metadata/...: what the instance metadata service would say, with the configuration's metadata_role.
 GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
@@ -78,6 +79,9 @@ async def handle(cloud, request, path):
                 cloud.keys.update(new["keys"])
                 cloud.clock.scale, cloud.clock.skew_s = new["time_scale"], new["skew_s"]
             return web.json_response(cloud.config)
+        if words == ["sessions"]:
+            return web.json_response([{"AccessKeySecret": k["secret"], "SecurityToken": k["token"]}
+                                      for k in cloud.keys.values() if k.get("token")])
         if words == ["faults"]:
             if request.method == "DELETE":
                 cloud.faults.clear()
