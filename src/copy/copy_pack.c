@@ -2,7 +2,7 @@
 /*
  * From a plain chunk to what is sent: zero blocks found, digest made, compressed where that pays.
  *
- * The scale is SMC's, 0 to 10. Up to step 5 each chunk is a zstd frame of its own. From 6 on, where
+ * The scale is SMC's, 0 to 10. Up to step 6 each chunk is a zstd frame of its own. From 7 on, where
  * the receiver takes it, a worker's chunks are one long frame on one connection, with a window of
  * up to 32 MiB and long-distance matches: level 1 is then as small as level 3 of a whole disk and
  * much faster. docs/copy.md has the figures.
@@ -14,10 +14,10 @@
 
 #include "copy/private.h"
 
-static const int zstd_levels[COPY_COMPRESSION_MAX + 1] = {0, -20, -7, -4, -2, 1, 2, 3, 5, 6, 12};
+static const int zstd_levels[COPY_COMPRESSION_MAX + 1] = {0, -20, -7, -4, -2, -1, 1, 3, 5, 6, 12};
 
 /* The level of a step where the receiver takes streams; 0: each chunk is for itself there too. */
-static const int stream_levels[COPY_COMPRESSION_MAX + 1] = {0, 0, 0, 0, 0, 0, -1, 1, 2, 3, 5};
+static const int stream_levels[COPY_COMPRESSION_MAX + 1] = {0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 5};
 
 /* zstd chooses its tables by the size of the input, in these classes. */
 static const size_t input_classes[] = {16 * 1024, 128 * 1024, 256 * 1024, WIRE_CHUNK_BYTES};
