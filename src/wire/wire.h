@@ -114,8 +114,8 @@ struct wire_identity;
 /*
  * Load key.pem and cert.pem from dir (0600), or make them when neither is there. names: DNS names
  * or addresses that the certificate is to be valid for, beside localhost, 127.0.0.1 and ::1. A
- * certificate that lacks one of the names is made anew with the same key, so that pins stay good.
- * One of the two files missing, or not belonging together: -EINVAL, code IDENTITY_DAMAGED.
+ * certificate that is missing, or lacks one of the names, is made anew with the same key, so that
+ * pins stay good. The key alone missing, or being none: -EINVAL, code IDENTITY_DAMAGED.
  */
 int wire_identity_load(const char *dir, const char *const *names, size_t name_count,
 		       struct wire_identity **out);

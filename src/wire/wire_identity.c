@@ -167,7 +167,15 @@ int wire_identity_load(const char *dir, const char *const *names, size_t name_co
 	if (snprintf(key_path, sizeof(key_path), "%s/key.pem", dir) >= (int)sizeof(key_path) ||
 	    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", dir) >= (int)sizeof(cert_path))
 		return fail(ENAMETOOLONG, "%s", dir);
-	rc = access(key_path, F_OK) == 0 ? load_key(id, key_path) : make_key(id, key_path);
+	if (access(key_path, F_OK) == 0)
+		rc = load_key(id, key_path);
+	else if (access(cert_path, F_OK) == 0) /* the key is written first, so it was there */
+		rc = fail_code(EINVAL, "IDENTITY_DAMAGED",
+			       "%s is gone, but its certificate is there; restore it, or remove "
+			       "both and hand out a new activation code",
+			       key_path);
+	else
+		rc = make_key(id, key_path);
 	if (rc < 0)
 		return rc;
 	rc = cert_make(&id->key, id->point, names, name_count, id->cert);
