@@ -38,6 +38,7 @@ struct wire_nbd {
 	size_t pad_bytes; /* of the answer to EXPORT_NAME */
 	bool sound;	  /* false: nothing more can be exchanged */
 	uint64_t timeout_ms;
+	uint64_t moved_ms, moved_bytes; /* when bytes last moved while something was in flight */
 	unsigned window;
 	struct nbd_slot *slots; /* window of them */
 	uint16_t *free_slots;
@@ -57,8 +58,8 @@ struct wire_nbd {
 	void *digests_ctx;
 	wire_readback_fn readback_fn; /* of the READBACK query in flight */
 	void *readback_ctx;
-	uint64_t readback_next; /* chunk that its next run must begin with */
-	uint64_t readback_end;
+	uint64_t report_next; /* chunk that the next run of either must begin with */
+	uint64_t report_end;
 	struct wire_durable durable; /* of the DURABLE query in flight */
 };
 

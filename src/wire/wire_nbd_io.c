@@ -23,6 +23,11 @@ static int dead(struct wire_nbd *n, int rc)
 	return rc;
 }
 
+static int lost(const struct wire_nbd *n, int errnum, const char *how)
+{
+	return fail_code(errnum, "RECEIVER_UNREACHABLE", "%s %s", wire_stream_peer(n->stream), how);
+}
+
 static int violated(struct wire_nbd *n, const char *what)
 {
 	return dead(n, fail_code(EPROTO, "PEER_NOT_NBD", "%s breaks the protocol: %s",
@@ -253,17 +258,37 @@ static void take_error(struct nbd_slot *s, struct cursor *c)
 	s->result.message[bytes] = '\0';
 }
 
-/* A verdict on chunks that were not asked for, or a second one, must not count as one. */
+/* A word on chunks that were not asked for, or a second one, must not count as one. */
+static int next_run(struct wire_nbd *n, uint64_t first_chunk, uint32_t count)
+{
+	if (first_chunk != n->report_next || count > n->report_end - first_chunk)
+		return -EINVAL;
+	n->report_next += count;
+	return 0;
+}
+
+static int take_digests(void *ctx, uint64_t first_chunk, uint32_t count,
+			enum wire_chunk_state state, bool this_run, bool durable,
+			const uint8_t *digests)
+{
+	struct wire_nbd *n = ctx;
+	int rc = next_run(n, first_chunk, count);
+
+	return rc < 0 ? rc
+		      : n->digests_fn(n->digests_ctx, first_chunk, count, state, this_run, durable,
+				      digests);
+}
+
 static int take_readback(void *ctx, uint64_t first_chunk, uint32_t count,
 			 enum wire_chunk_state state, bool known, bool differs,
 			 const uint8_t *digests)
 {
 	struct wire_nbd *n = ctx;
+	int rc = next_run(n, first_chunk, count);
 
-	if (first_chunk != n->readback_next || count > n->readback_end - first_chunk)
-		return -EINVAL;
-	n->readback_next += count;
-	return n->readback_fn(n->readback_ctx, first_chunk, count, state, known, differs, digests);
+	return rc < 0 ? rc
+		      : n->readback_fn(n->readback_ctx, first_chunk, count, state, known, differs,
+				       digests);
 }
 
 static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
@@ -283,7 +308,7 @@ static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
 	if (s->request.command == NBD_CMD_READBACK)
 		rc = wire_readback_parse(n->scratch, bytes, take_readback, n);
 	else
-		rc = wire_digests_parse(n->scratch, bytes, n->digests_fn, n->digests_ctx);
+		rc = wire_digests_parse(n->scratch, bytes, take_digests, n);
 	if (rc == 0 || rc == -EINVAL)
 		return rc;
 	s->result.rc = rc; /* the caller's own: it gets the rest no more */
@@ -349,8 +374,7 @@ static int receive(struct wire_nbd *n)
 			got = wire_stream_read_some(n->stream, waste,
 						    min_of(n->rx_left, sizeof(waste)));
 		if (got == -EPIPE)
-			return dead(n, fail(EPIPE, "%s closed the connection",
-					    wire_stream_peer(n->stream)));
+			return dead(n, lost(n, EPIPE, "closed the connection"));
 		if (got < 0)
 			return dead(n, (int)got);
 		if (got == 0)
@@ -369,7 +393,7 @@ static int receive(struct wire_nbd *n)
 
 static int timed_out(struct wire_nbd *n)
 {
-	return dead(n, fail(ETIMEDOUT, "%s does not answer", wire_stream_peer(n->stream)));
+	return dead(n, lost(n, ETIMEDOUT, "does not answer"));
 }
 
 static int send_all(struct wire_nbd *n, const void *data, size_t bytes)
@@ -455,7 +479,7 @@ int wire_nbd_submit(struct wire_nbd *n, const struct wire_request *r)
 	int rc;
 
 	if (!n->sound)
-		return fail(EPIPE, "the connection to %s is gone", wire_stream_peer(n->stream));
+		return lost(n, EPIPE, "is gone");
 	if (n->free_count == 0)
 		return -EBUSY;
 	if (r->command == NBD_CMD_CHUNK_WRITE) {
@@ -463,6 +487,8 @@ int wire_nbd_submit(struct wire_nbd *n, const struct wire_request *r)
 		if (rc < 0)
 			return rc;
 	}
+	if (n->free_count == n->window)
+		n->moved_ms = clock_ms();
 	s = &n->slots[n->free_slots[--n->free_count]];
 	s->used = true;
 	s->done = false;
@@ -491,7 +517,7 @@ int wire_nbd_push(struct wire_nbd *n)
 	uint64_t start_ms = clock_ms();
 
 	if (!n->sound)
-		return fail(EPIPE, "the connection to %s is gone", wire_stream_peer(n->stream));
+		return lost(n, EPIPE, "is gone");
 	for (;;) {
 		int rc = wire_stream_push_some(n->stream);
 
@@ -519,6 +545,19 @@ static void take_done(struct wire_nbd *n, struct wire_done *done)
 	n->free_slots[n->free_count++] = index;
 }
 
+/* Something is in flight, and for too long no byte has moved either way. */
+static bool stands_still(struct wire_nbd *n)
+{
+	uint64_t sent, received, now_ms = clock_ms();
+
+	wire_stream_counters(n->stream, &sent, &received);
+	if (sent + received != n->moved_bytes) {
+		n->moved_bytes = sent + received;
+		n->moved_ms = now_ms;
+	}
+	return now_ms - n->moved_ms >= n->timeout_ms;
+}
+
 int wire_nbd_reap(struct wire_nbd *n, int wait_ms, struct wire_done *done)
 {
 	uint64_t limit_ms = wait_ms < 0 ? n->timeout_ms : (uint64_t)wait_ms;
@@ -533,8 +572,7 @@ int wire_nbd_reap(struct wire_nbd *n, int wait_ms, struct wire_done *done)
 			return 1;
 		}
 		if (!n->sound)
-			return fail(EPIPE, "the connection to %s is gone",
-				    wire_stream_peer(n->stream));
+			return lost(n, EPIPE, "is gone");
 		if (n->free_count == n->window)
 			return 0;
 		rc = wire_stream_push_some(n->stream);
@@ -547,6 +585,8 @@ int wire_nbd_reap(struct wire_nbd *n, int wait_ms, struct wire_done *done)
 			continue;
 		if (rc > 0)
 			start_ms = clock_ms();
+		if (stands_still(n))
+			return timed_out(n);
 		waited_ms = clock_ms() - start_ms;
 		if (waited_ms >= limit_ms)
 			return wait_ms < 0 ? timed_out(n) : 0;
@@ -577,19 +617,23 @@ int wire_nbd_call(struct wire_nbd *n, const struct wire_request *r, struct wire_
 	return 0;
 }
 
-int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_digests_fn fn,
-		     void *ctx)
+/* DIGESTS or READBACK of all these chunks, in requests that are not too long. */
+static int ask_reports(struct wire_nbd *n, enum nbd_command command, uint64_t first_chunk,
+		       uint64_t count)
 {
-	n->digests_fn = fn;
-	n->digests_ctx = ctx;
 	while (count > 0) {
 		uint32_t part = (uint32_t)min_of(count, (uint64_t)1 << 20);
-		const struct wire_request r = {.command = NBD_CMD_DIGESTS,
+		const struct wire_request r = {.command = command,
 					       .offset_bytes = first_chunk << WIRE_CHUNK_SHIFT,
 					       .length_bytes = part};
 		struct wire_done done;
-		int rc = wire_nbd_call(n, &r, &done);
+		int rc;
 
+		n->report_next = first_chunk;
+		n->report_end = first_chunk + part;
+		rc = wire_nbd_call(n, &r, &done);
+		if (rc == 0 && n->report_next != n->report_end)
+			rc = violated(n, "it did not speak of every chunk that was asked for");
 		if (rc < 0)
 			return rc;
 		first_chunk += part;
@@ -598,30 +642,20 @@ int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, w
 	return 0;
 }
 
+int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_digests_fn fn,
+		     void *ctx)
+{
+	n->digests_fn = fn;
+	n->digests_ctx = ctx;
+	return ask_reports(n, NBD_CMD_DIGESTS, first_chunk, count);
+}
+
 int wire_nbd_readback(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_readback_fn fn,
 		      void *ctx)
 {
 	n->readback_fn = fn;
 	n->readback_ctx = ctx;
-	while (count > 0) {
-		uint32_t part = (uint32_t)min_of(count, (uint64_t)1 << 20);
-		const struct wire_request r = {.command = NBD_CMD_READBACK,
-					       .offset_bytes = first_chunk << WIRE_CHUNK_SHIFT,
-					       .length_bytes = part};
-		struct wire_done done;
-		int rc;
-
-		n->readback_next = first_chunk;
-		n->readback_end = first_chunk + part;
-		rc = wire_nbd_call(n, &r, &done);
-		if (rc == 0 && n->readback_next != n->readback_end)
-			rc = violated(n, "it did not speak of every chunk that was asked for");
-		if (rc < 0)
-			return rc;
-		first_chunk += part;
-		count -= part;
-	}
-	return 0;
+	return ask_reports(n, NBD_CMD_READBACK, first_chunk, count);
 }
 
 int wire_nbd_durable(struct wire_nbd *n, bool force, struct wire_durable *out)
