@@ -106,6 +106,8 @@ static const struct advice {
 	{"MAP_INVALID", "Remove copy.map and start again, so that it is made anew."},
 	{"MD_INVALID",
 	 "Look at the array on the running source (mdadm --examine), then try again."},
+	{"NETWORK_CORRUPTS", "Something between the two machines changes data; nothing wrong was "
+			     "written. Try again over another network card, cable or path."},
 	{"PEER_NOT_NBD",
 	 "Something else answers on the receiver's data port. Check address, port and firewall."},
 	{"PEER_NO_TLS", "The peer does not encrypt. Use our receiver, or say --plain on a network "
@@ -124,6 +126,7 @@ static const struct advice {
 	{"RECEIVER_BUSY",
 	 "Another migration runs into this receiver. Wait for it, or start a second receiver."},
 	{"RECEIVER_ENDED", "See receiver.log in the job's directory, then start the job again."},
+	{"RECEIVER_FAILED", "Something failed on the receiver. Look at its log and its disk."},
 	{"RECEIVER_LOST_CHUNKS",
 	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
 	{"RECEIVER_NOT_FOUND", "Put the receiver beside the pipeline, or name it with the job's "
@@ -161,6 +164,8 @@ static const struct advice {
 	{"TARGET_TOO_SMALL", "Give the receiver a larger disk, then start again."},
 	{"TARGET_WRITE_ERROR",
 	 "The receiver could not write. Look at its log and its disk, then start again."},
+	{"TLS_FAILED", "The two ends do not agree on TLS. Check that nothing in between opens it "
+		       "(a proxy, a firewall), and use receiver and migrator of the same version."},
 	{"TOKEN_DAMAGED",
 	 "Remove token.json from the state directory and start the receiver again: "
 	 "it prints a new activation code."},

@@ -345,7 +345,9 @@ struct wire_nbd;
 
 /*
  * Connect and negotiate up to the transmission phase. Reasons carry codes: RECEIVER_UNREACHABLE,
- * PIN_MISMATCH, TOKEN_REFUSED, EXPORT_UNKNOWN, PEER_NOT_NBD, PEER_NO_TLS.
+ * PIN_MISMATCH, TOKEN_REFUSED, EXPORT_UNKNOWN, PEER_NOT_NBD, PEER_NO_TLS, TLS_FAILED. A connection
+ * that is lost later is RECEIVER_UNREACHABLE, or NETWORK_CORRUPTS (-ECONNRESET) when TLS finds that
+ * bytes were changed on their way.
  */
 int wire_nbd_open(const struct wire_nbd_options *o, struct wire_nbd **out);
 

@@ -97,7 +97,8 @@ void wire_stream_counters(const struct wire_stream *s, uint64_t *sent_bytes,
 
 static int broken(struct wire_stream *s, int errnum)
 {
-	return fail(errnum, "the connection to %s broke", s->peer);
+	return fail_code(errnum, "RECEIVER_UNREACHABLE", "the connection to %s broke: %s", s->peer,
+			 strerror(errnum));
 }
 
 int stream_fill(struct wire_stream *s)
@@ -174,10 +175,18 @@ int stream_engine_error(struct wire_stream *s)
 
 	if (error == BR_ERR_OK)
 		return -EPIPE;
+	/* Both ends have agreed and shown their keys: what goes wrong now was changed on its way.
+	 */
+	if (s->secret)
+		return fail_code(ECONNRESET, "NETWORK_CORRUPTS",
+				 "what goes to or comes from %s was changed on its way (TLS %s %d)",
+				 s->peer, error >= BR_ERR_RECV_FATAL_ALERT ? "alert" : "error",
+				 error % BR_ERR_RECV_FATAL_ALERT);
 	if (error >= BR_ERR_RECV_FATAL_ALERT && error < BR_ERR_SEND_FATAL_ALERT)
-		return fail(EPROTO, "%s broke off TLS (alert %d)", s->peer,
-			    error - BR_ERR_RECV_FATAL_ALERT);
-	return fail(EPROTO, "TLS with %s failed (BearSSL error %d)", s->peer, error);
+		return fail_code(EPROTO, "TLS_FAILED", "%s broke off TLS (alert %d)", s->peer,
+				 error - BR_ERR_RECV_FATAL_ALERT);
+	return fail_code(EPROTO, "TLS_FAILED", "TLS with %s failed (BearSSL error %d)", s->peer,
+			 error);
 }
 
 int stream_wait_events(struct wire_stream *s, short events)
@@ -198,7 +207,8 @@ int stream_wait_events(struct wire_stream *s, short events)
 			return 0;
 		now = clock_ms();
 		if (n == 0 && now >= until)
-			return fail(ETIMEDOUT, "%s does not answer", s->peer);
+			return fail_code(ETIMEDOUT, "RECEIVER_UNREACHABLE", "%s does not answer",
+					 s->peer);
 		if (n < 0 && errno != EINTR)
 			return broken(s, errno);
 	}
@@ -264,9 +274,9 @@ int wire_stream_read(struct wire_stream *s, void *buf, size_t n)
 		int rc;
 
 		if (got == -EPIPE)
-			return left == n ? fail(EPIPE, "%s closed the connection", s->peer)
-					 : fail(ECONNRESET, "%s closed the connection midway",
-						s->peer);
+			return fail_code(left == n ? EPIPE : ECONNRESET, "RECEIVER_UNREACHABLE",
+					 "%s closed the connection%s", s->peer,
+					 left == n ? "" : " midway");
 		if (got < 0)
 			return (int)got;
 		at += got;

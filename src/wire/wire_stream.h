@@ -36,7 +36,8 @@ struct wire_stream {
 	struct stream_tls *tls;	   /* NULL while plain */
 	br_ssl_engine_context *engine;
 	uint64_t no_progress_ms, deadline_ms;
-	bool ended; /* the peer's end of file was seen */
+	bool ended;  /* the peer's end of file was seen */
+	bool secret; /* the TLS handshake is over */
 	_Atomic uint64_t sent_bytes, received_bytes;
 };
 

@@ -57,7 +57,8 @@ static int handshake(struct wire_stream *s)
 		if (state == BR_SSL_CLOSED) {
 			rc = stream_engine_error(s);
 			(void)stream_drain(s);
-			return rc == -EPIPE ? fail(EPROTO, "%s ended TLS before it began", s->peer)
+			return rc == -EPIPE ? fail_code(EPROTO, "TLS_FAILED",
+							"%s ended TLS before it began", s->peer)
 					    : rc;
 		}
 		if (stream_engine_turn(s))
@@ -68,8 +69,10 @@ static int handshake(struct wire_stream *s)
 				return rc;
 			continue;
 		}
-		if (state & BR_SSL_SENDAPP && s->out.at == s->out.end)
+		if (state & BR_SSL_SENDAPP && s->out.at == s->out.end) {
+			s->secret = true;
 			return 0;
+		}
 		rc = stream_fill(s);
 		if (rc < 0)
 			return rc;
@@ -77,8 +80,9 @@ static int handshake(struct wire_stream *s)
 			rc = stream_wait_events(s,
 						s->out.at < s->out.end ? POLLIN | POLLOUT : POLLIN);
 		else if (s->ended)
-			rc = fail(ECONNRESET, "%s closed the connection during the TLS handshake",
-				  s->peer);
+			rc = fail_code(ECONNRESET, "RECEIVER_UNREACHABLE",
+				       "%s closed the connection during the TLS handshake",
+				       s->peer);
 		if (rc < 0)
 			return rc;
 	}
@@ -91,7 +95,8 @@ static int begin(struct wire_stream *s, struct stream_tls **out)
 	if (rc < 0)
 		return rc;
 	if (s->tls || s->in.at < s->in.end)
-		return fail(EPROTO, "%s sent plain bytes where TLS begins", s->peer);
+		return fail_code(EPROTO, "TLS_FAILED", "%s sent plain bytes where TLS begins",
+				 s->peer);
 	*out = calloc(1, sizeof(**out));
 	return *out ? 0 : fail(ENOMEM, "memory");
 }

@@ -97,7 +97,7 @@ refuses IDENTITY_DAMAGED 'key.pem' 'restore key.pem and cert.pem'
 mv "$work/key.pem" "$work/state/key.pem"
 goes_on 0 "the key was restored"
 echo '{"token": "x"' >"$work/state/token.json"
-refuses JSON_INVALID 'token.json' 'Correct the file'
+refuses TOKEN_DAMAGED 'token.json' 'Remove token.json'
 restore
 goes_on 0 "the token was restored"
 

@@ -9,7 +9,10 @@
 mkdir "$work/kills"
 trap 'clean_up_mounts; clean_up' EXIT
 clean_up_mounts() {
-	grep -o " $work/kills/[^ ]*" /proc/mounts | while read -r mounted; do umount "$mounted"; done || true
+	grep -o "^[^ ]* $work/kills/[^ ]*" /proc/mounts | while read -r device mounted; do
+		umount "$mounted"
+		losetup --detach "$device"
+	done || true
 }
 python3 "$root/tests/e2e/faults/kills.py" --migrator "$MIGRATOR" --receiver "$RECEIVER" --work "$work/kills" \
 	--count "${KILLS:-200}" --lanes $(($(nproc) * 2)) ${SEED:+--seed "$SEED"}

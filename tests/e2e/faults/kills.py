@@ -32,6 +32,7 @@ PATIENCE_S = 30
 RUN_LIMIT_S = 90
 STARTS_MAX = 40
 DISK_CODES = ("TARGET_FULL", "TARGET_FAILED", "TARGET_WRITE_ERROR", "RECEIVER_FAILED")
+HANDSHAKE_CODES = ("PEER_NOT_NBD", "TLS_FAILED", "PIN_MISMATCH", "PEER_NO_TLS")
 
 
 class Failed(Exception):
@@ -95,7 +96,7 @@ class Run:
         self.options, self.folder, self.rng = options, folder, rng
         self.log = []
         self.starts = 0
-        self.disk_failed = False
+        self.disk_failed = self.damaged = False
         self.before = {}  # disk -> (records, durable chunks) when something was started again
         self.earlier_run = {}  # disk -> run id of a copy that is over
         self.sent_again = []  # (durable before, of these sent again), one a restart
@@ -246,6 +247,10 @@ class Run:
         self.short(1)
         self.proxy.refuse(False)
 
+    def network_damaged(self):
+        self.damaged = True
+        self.proxy.damage(self.rng.choice(("up", "down")))
+
     def network_held_up(self):
         self.proxy.hold()
         self.short(0.5)
@@ -289,7 +294,8 @@ class Run:
         self.receiver.start()
 
     ANY = (migrator_killed, migrator_killed, migrator_terminated, receiver_killed, receiver_killed, receiver_terminated, both_killed,
-           both_stopped_for_a_while, network_reset, network_closed_in_order, network_away, network_held_up, network_held_up_and_cut)
+           both_stopped_for_a_while, network_reset, network_closed_in_order, network_away, network_damaged, network_damaged,
+           network_held_up, network_held_up_and_cut)
     REAL_DISK = (disk_full, disk_frozen, disk_without_power, disk_without_power)
 
     # ---- the course ----
@@ -322,6 +328,8 @@ class Run:
             if "start the receiver again" in text or "TARGET_FAILED" in text:
                 self.receiver.kill(signal.SIGTERM)
                 self.receiver.start()
+        elif status == 1 and self.damaged and any(code in text for code in HANDSHAKE_CODES):
+            self.damaged = False  # it hit the handshake, and what came of it looks like another peer
         elif status != 75:
             raise Failed(f"the migrator ended with status {status}: {text.strip()[-600:]}")
         self.settle_account()

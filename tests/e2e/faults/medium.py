@@ -37,10 +37,13 @@ class Disk:
             f.truncate(mib << 20)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-O", "^resize_inode", "-E", "lazy_itable_init=0", self.image], check=True)
         self.mounted = False
+        # One loop device for good: one that mount(8) finds anew may just be going away.
+        found = subprocess.run(["losetup", "--find", "--show", self.image], check=True, capture_output=True, text=True)
+        self.device = found.stdout.strip()
         self._mount()
 
     def _mount(self):
-        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
+        subprocess.run(["mount", self.device, self.path], check=True)
         self.mounted = True
 
     def _ioctl(self, request, argument):
@@ -82,6 +85,7 @@ class Disk:
     def close(self):
         if self.mounted:
             subprocess.run(["umount", self.path], check=False)
+        subprocess.run(["losetup", "--detach", self.device], check=False)
 
 
 def can_make_disks():

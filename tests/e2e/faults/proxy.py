@@ -67,6 +67,7 @@ class Proxy:
         self.open_gate = threading.Event()  # clear: nothing passes
         self.open_gate.set()
         self.refusing = False
+        self.damaging = None  # "up" or "down": the next piece that way is changed
         self.lock = threading.Lock()
         self.pairs = set()
         self.up_bytes = 0
@@ -115,6 +116,9 @@ class Proxy:
     def _pass_on(self, data, sink, up):
         while data:
             self.open_gate.wait()
+            if self.damaging == ("up" if up else "down"):
+                self.damaging = None
+                data = data[:-1] + bytes([data[-1] ^ 0x10])
             n = self.trigger.allow(len(data)) if up else len(data)
             if n:
                 sink.sendall(data[:n])
@@ -153,6 +157,10 @@ class Proxy:
             pairs = list(self.pairs)
         for pair in pairs:
             self._drop(pair, reset)
+
+    def damage(self, way):
+        """One bit of what passes next arrives as another."""
+        self.damaging = way
 
     def refuse(self, on):
         self.refusing = on
