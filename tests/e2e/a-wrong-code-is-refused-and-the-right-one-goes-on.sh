@@ -65,9 +65,9 @@ touch "$work/disk"
 refused 1 TOKEN_REFUSED 'used' 'used up'
 cmp "$work/other" "$target/disk0.raw"
 
-# Expired: the receiver's clock is past the token's last day.
+# Expired: nothing is left of its lifetime.
 stop_receiver
-sed -i 's/"expires_unix_s": *[0-9]*/"expires_unix_s": 1000000000/; s/"uses_left": *[0-9]*/"uses_left": 5/' "$work/state/token.json"
+sed -i 's/"left_s": *[0-9]*/"left_s": 0/; s/"uses_left": *[0-9]*/"uses_left": 5/' "$work/state/token.json"
 start_receiver
 refused 1 TOKEN_REFUSED 'expired' 'used up, expired'
 
