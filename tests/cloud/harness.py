@@ -45,8 +45,9 @@ def wait_until(what, seconds, condition):
 
 
 class Emulator:
-    def __init__(self, folder, **settings):
+    def __init__(self, folder, poll_ms=30, **settings):
         self.folder = folder
+        self.poll_ms = poll_ms
         os.makedirs(folder, exist_ok=True)
         self.log = os.path.join(folder, "emulator.log")
         settings.setdefault("time_scale", 0.002)
@@ -102,7 +103,7 @@ class Emulator:
         more = {f"COLDLIFT_ENDPOINT_{p}": self.endpoint for p in ("ECS", "VPC", "ENS", "STS", "RAM", "OSS")}
         return {**os.environ, **more, "ALIBABA_CLOUD_ACCESS_KEY_ID": "emulated-key",
                 "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "emulated-secret", "COLDLIFT_CLOUD_BACKOFF_MS": "20",
-                "COLDLIFT_CLOUD_POLL_MS": "30"}
+                "COLDLIFT_CLOUD_POLL_MS": str(self.poll_ms)}
 
 
 class Source:

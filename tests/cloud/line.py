@@ -22,7 +22,7 @@ class Line:
         self.folder = os.path.join(folder, "cloud")
         os.makedirs(self.folder, exist_ok=True)
         self.say = say
-        self.emulator = harness.Emulator(self.folder, address_base=NET, time_scale=0.02)
+        self.emulator = harness.Emulator(self.folder, poll_ms=500, address_base=NET, time_scale=0.02)
         bucket = {"ap-southeast-1": "coldlift-singapore", "cn-beijing": "coldlift-beijing"}[region]
         self.job = harness.Job(self.folder, self.emulator, way=way, storage_region=region, bucket=bucket,
                                image_name_prefix="demo", disks=[{"size_gib": n} for n in disk_gib])
