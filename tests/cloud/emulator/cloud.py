@@ -187,7 +187,8 @@ class Cloud:
         sock.listen(128)
         sock.setblocking(False)
         self.port = sock.getsockname()[1]
-        self.host_bytes = (64 + self.port % 190, self.port // 256 % 254 + 1)
+        # No two emulators of a host have the same.
+        self.host_bytes = divmod(self.port, 256)
         return await self.serve(sock, "client")
 
     async def stop_all(self):
