@@ -249,12 +249,12 @@ static int prepare(struct receiver *r, const struct receiver_options *o)
 	struct confine_user user = {0};
 	int rc = o->confine ? confine_find_user(o->user, &user) : 0;
 
-	/* The uploader is forked before there is anything that it must not have, the keeper before
-	 * there is a lock for it to hold. */
-	if (rc == 0 && o->confine)
-		rc = upload_fork(&user, &r->uploader);
+	/* Both are forked before there is a lock for them to hold; the keeper first, so that it has
+	 * no end of the uploader's socket, which would outlive us. */
 	if (rc == 0)
 		rc = open_vault(r, o);
+	if (rc == 0 && o->confine)
+		rc = upload_fork(&user, &r->uploader);
 	if (rc == 0)
 		rc = setup_lock(o->state_dir, &r->lock_fd);
 	if (rc == 0)

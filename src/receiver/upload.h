@@ -28,8 +28,8 @@ struct uploader {
 };
 
 /*
- * It becomes the user, and has nothing but its end of the pair and what it inherits: call it before
- * anything is open, while there is one thread. out->socket is upload_start()'s from then on.
+ * It becomes the user, and keeps nothing but its end of the pair and standard error. Only while the
+ * process has one thread. out->socket is upload_start()'s from then on.
  */
 int upload_fork(const struct confine_user *user, struct uploader *out);
 

@@ -11,6 +11,20 @@
 #include "base/log.h"
 #include "receiver/upload.h"
 
+#define DESCRIPTORS_MAX 4096
+
+/* Nothing that was open before it is its affair. */
+static void close_others(int socket)
+{
+	long max = sysconf(_SC_OPEN_MAX);
+
+	if (max < 0 || max > DESCRIPTORS_MAX)
+		max = DESCRIPTORS_MAX;
+	for (int fd = STDERR_FILENO + 1; fd < max; fd++)
+		if (fd != socket)
+			close(fd);
+}
+
 static _Noreturn void run_uploader(const struct confine_user *user, int socket)
 {
 	/* The terminal's signals are the server's affair: it has to say what is kept. */
@@ -18,6 +32,7 @@ static _Noreturn void run_uploader(const struct confine_user *user, int socket)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "recv-uploader");
+	close_others(socket);
 	if (confine_user(user) < 0) {
 		log_error("images: %s", err_reason());
 		_exit(1);
@@ -34,7 +49,6 @@ int upload_fork(const struct confine_user *user, struct uploader *out)
 		return fail(errno, "socket pair");
 	out->pid = fork();
 	if (out->pid == 0) {
-		close(pair[0]);
 		run_uploader(user, pair[1]);
 	}
 	close(pair[1]);

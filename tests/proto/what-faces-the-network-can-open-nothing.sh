@@ -10,7 +10,7 @@ start_receiver
 put_plan $((32 * 1048576))
 head -c $((32 * 1048576)) /dev/urandom >"$work/data"
 nbdcopy --connections=2 "$work/data" "$(uri "$token/disk0")"
-keeper=$(pgrep -P "$receiver_pid")
+keeper=$(pgrep -P "$receiver_pid" -x recv-keeper) uploader=$(pgrep -P "$receiver_pid" -x recv-uploader)
 
 fact() { # PID NAME: a line of its status
 	sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
@@ -41,6 +41,13 @@ strange=$(holds "$keeper" | grep -v -e '^socket:' -e '^anon_inode:' -e "^$work/s
 [ -z "$strange" ] || { echo "the keeper holds: $strange"; exit 1; }
 [ "$(holds "$keeper" | grep -c '^socket:')" = 1 ] || { echo "the keeper has more than its socket to the server"; exit 1; }
 
+# What talks to object stores is nobody, and has nothing but its end of a socket pair.
+strange=$(holds "$uploader" | grep -v -e '^socket:' || true)
+[ -z "$strange" ] || { echo "the uploader holds: $strange"; exit 1; }
+[ "$(holds "$uploader" | grep -c '^socket:')" = 1 ] || { echo "the uploader has more than its socket to the server"; exit 1; }
+[ "$(fact "$uploader" CapPrm)$(fact "$uploader" NoNewPrivs)" = 00000000000000001 ] || { echo "the uploader has privileges"; exit 1; }
+[ "$(id -u)" != 0 ] || [ "$(fact "$uploader" Uid | tr '\t' ' ')" = "65534 65534 65534 65534" ] || { echo "the uploader is not nobody"; exit 1; }
+
 # The server's own calls, all of them, while it works.
 strace -f -o "$work/calls" -e trace=%file,connect,socket,execve,fork,vfork -p "$receiver_pid" 2>"$work/strace" &
 tracer=$!
@@ -59,11 +66,12 @@ wait $tracer || true
 ! grep -q '(' "$work/calls" || { echo "the server called:"; cat "$work/calls"; exit 1; }
 [ -f "$work/files/disk1.raw" ] && [ -f "$work/state/artefacts/source.log" ]
 
-# A server that is killed takes the keeper along, and leaves nothing locked.
+# A server that is killed takes both along, and leaves nothing locked.
 end_receiver KILL
 start_receiver
 for _ in $(seq 100); do
-	[ -d "/proc/$keeper" ] || break
+	[ -d "/proc/$keeper" ] || [ -d "/proc/$uploader" ] || break
 	sleep 0.05
 done
 [ ! -d "/proc/$keeper" ] || { echo "the keeper outlives its server"; exit 1; }
+[ ! -d "/proc/$uploader" ] || { echo "the uploader outlives its server"; exit 1; }
