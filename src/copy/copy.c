@@ -204,6 +204,35 @@ int copy_run(const struct copy_options *options, struct copy_result *result)
 	return rc;
 }
 
+int copy_read_chunk(const struct copy_options *options, unsigned disk, uint64_t chunk,
+		    uint64_t target_bytes, uint8_t *buf)
+{
+	const struct map_disk *map = &options->map->disks[disk];
+	uint64_t start = chunk * WIRE_CHUNK_BYTES, read_bytes = 0;
+	uint64_t end = min_of(start + WIRE_CHUNK_BYTES, target_bytes);
+	struct item item = {.chunk = chunk, .bytes = (uint32_t)(end - start)};
+	struct sources sources;
+	int rc = sources_open(&sources, options);
+
+	/* A read that hangs may keep its buffer. */
+	item.data = aligned_alloc(4096, WIRE_CHUNK_BYTES);
+	if (rc == 0 && !item.data)
+		rc = -ENOMEM;
+	for (size_t i = 0; i < map->count && map->entries[i].offset_bytes < end; i++) {
+		if (map->entries[i].offset_bytes + map->entries[i].length_bytes <= start)
+			item.first_entry = i + 1;
+		else
+			item.entry_count++;
+	}
+	if (rc == 0)
+		rc = source_read_item(&sources, map, &item, &read_bytes);
+	if (rc == 0)
+		memcpy(buf, item.data, item.bytes);
+	sources_close(&sources);
+	free(item.data);
+	return rc;
+}
+
 void copy_result_fini(struct copy_result *result)
 {
 	for (size_t i = 0; i < result->disk_count; i++) {

@@ -163,6 +163,13 @@ struct copy_result {
  * result is filled as far as it got; copy_result_fini() frees it in every case.
  */
 int copy_run(const struct copy_options *options, struct copy_result *result);
+
+/*
+ * One chunk as the map makes it, read again from the sources: for looking closer at one that went
+ * wrong. buf is WIRE_CHUNK_BYTES long, aligned on a page. -errno, with a reason or without.
+ */
+int copy_read_chunk(const struct copy_options *options, unsigned disk, uint64_t chunk,
+		    uint64_t target_bytes, uint8_t *buf);
 void copy_result_fini(struct copy_result *result);
 
 #endif

@@ -20,10 +20,10 @@ struct questions {
 	size_t count;
 };
 
-static void ask_for(struct arena *a, const struct map_disk *disk, struct verify_bad *bad,
-		    struct questions *q)
+static void ask_range(struct arena *a, const struct map_disk *disk, struct verify_bad *bad,
+		      const struct disk_extent *differs, struct questions *q)
 {
-	uint64_t from = bad->chunk * WIRE_CHUNK_BYTES, to = from + WIRE_CHUNK_BYTES;
+	uint64_t from = differs->offset_bytes, to = from + differs->length_bytes;
 
 	for (size_t i = 0; i < disk->count && disk->entries[i].offset_bytes < to; i++) {
 		const struct map_entry *e = &disk->entries[i];
@@ -37,6 +37,13 @@ static void ask_for(struct arena *a, const struct map_disk *disk, struct verify_
 				  end - start},
 			.bad = bad};
 	}
+}
+
+static void ask_for(struct arena *a, const struct map_disk *disk, struct verify_bad *bad,
+		    struct questions *q)
+{
+	for (size_t i = 0; i < bad->differs.count; i++)
+		ask_range(a, disk, bad, &bad->differs.list[i], q);
 }
 
 static void add_place(struct arena *a, struct verify_bad *bad, const char *text)
@@ -87,8 +94,9 @@ static void take_places(struct arena *a, const struct questions *q, const struct
 
 static void tell(const struct map_disk *disk, const struct verify_bad *bad)
 {
-	log_warn("disk %s: the chunk at byte %" PRIu64 " of the copy: %s", disk->name,
-		 bad->chunk * WIRE_CHUNK_BYTES, verify_fault_name(bad->fault));
+	log_warn("disk %s: the copy at byte %" PRIu64 ": %s, %" PRIu64 " bytes in %zu places",
+		 disk->name, bad->differs.list[0].offset_bytes, verify_fault_name(bad->fault),
+		 bad->differs.total_bytes, bad->differs.count);
 	for (size_t i = 0; bad->places && bad->places[i]; i++)
 		log_warn("disk %s: it holds %s", disk->name, bad->places[i]);
 }

@@ -10,13 +10,18 @@
 
 static json_t *bad_json(const struct verify_bad *b)
 {
-	json_t *places = json_array();
+	json_t *places = json_array(), *differs = json_array();
 
+	for (size_t i = 0; i < b->differs.count; i++)
+		json_array_append_new(differs,
+				      json_pack("[o,o]", json_u64(b->differs.list[i].offset_bytes),
+						json_u64(b->differs.list[i].length_bytes)));
 	for (size_t i = 0; b->places && b->places[i]; i++)
 		json_array_append_new(places, json_str(b->places[i]));
-	return json_pack("{s:o,s:o,s:s,s:b,s:o}", "chunk", json_u64(b->chunk), "byte",
-			 json_u64(b->chunk * WIRE_CHUNK_BYTES), "fault",
-			 verify_fault_name(b->fault), "mended", (int)b->mended, "places", places);
+	return json_pack("{s:o,s:o,s:s,s:b,s:o,s:o}", "chunk", json_u64(b->chunk), "byte",
+			 json_u64(b->differs.list[0].offset_bytes), "fault",
+			 verify_fault_name(b->fault), "mended", (int)b->mended, "differs", differs,
+			 "places", places);
 }
 
 static json_t *disk_json(const struct verify_disk *d, const struct map_disk *disk)

@@ -47,7 +47,7 @@ static void close_nbd(struct wire_nbd **n)
 	wire_nbd_close(*n);
 }
 
-static int open_disk(const struct verify_options *o, unsigned disk, struct wire_nbd **out)
+int verify_open(const struct verify_options *o, unsigned disk, struct wire_nbd **out)
 {
 	const struct copy_target *t = &o->copy->targets[disk];
 	struct wire_nbd_options nbd = {.host = t->host,
@@ -170,7 +170,7 @@ static int read_back(const struct verify_options *o, struct verify_result *resul
 	CLEANUP(close_nbd) struct wire_nbd *n = NULL;
 	struct verify_disk *d = &result->disks[i];
 	struct check c = {.options = o, .arena = result->arena, .index = i, .disk = d};
-	int rc = open_disk(o, i, &n);
+	int rc = verify_open(o, i, &n);
 
 	if (rc == 0)
 		rc = make_room(d, wire_nbd_info(n)->size_bytes);
@@ -187,7 +187,7 @@ static int read_back_again(const struct verify_options *o, struct verify_result 
 	struct verify_disk *d = &result->disks[i];
 	struct check c = {
 		.options = o, .arena = result->arena, .index = i, .disk = d, .again = true};
-	int rc = open_disk(o, i, &n);
+	int rc = verify_open(o, i, &n);
 
 	if (rc == 0 && wire_nbd_info(n)->size_bytes != d->size_bytes)
 		rc = fail(EPROTO, "the target has another size now");
@@ -226,7 +226,7 @@ static int unknow(const struct verify_options *o, unsigned i, const struct verif
 		if (d->bad[k].mended || d->bad[k].fault != VERIFY_WRONG)
 			continue;
 		if (!n)
-			rc = open_disk(o, i, &n);
+			rc = verify_open(o, i, &n);
 		request.offset_bytes = d->bad[k].chunk * WIRE_CHUNK_BYTES;
 		request.length_bytes = (uint32_t)min_of((uint64_t)sizeof(zeros),
 							d->size_bytes - request.offset_bytes);
@@ -292,8 +292,9 @@ static int mismatch(const struct verify_result *result, const struct map *map)
 					 "receiver's disk and stay so, the first at byte %" PRIu64
 					 " (%s%s%s)",
 					 map->disks[i].name, d->bad_count - d->mended_chunks,
-					 b->chunk * WIRE_CHUNK_BYTES, verify_fault_name(b->fault),
-					 b->places ? "; " : "", b->places ? b->places[0] : "");
+					 b->differs.list[0].offset_bytes,
+					 verify_fault_name(b->fault), b->places ? "; " : "",
+					 b->places ? b->places[0] : "");
 		}
 	}
 	return 0;
@@ -312,6 +313,8 @@ int verify_run(const struct verify_options *o, struct verify_result *result)
 		if (rc < 0)
 			return fail_in(rc, "verify disk %s", map->disks[i].name);
 	}
+	for (unsigned i = 0; i < map->disk_count; i++)
+		verify_narrow(o, i, result);
 	if (count_bad(result))
 		verify_locate(o, result);
 	for (unsigned n = 0; rc == 0 && n < ROUNDS_MAX && count_bad(result); n++) {

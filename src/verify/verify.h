@@ -43,7 +43,10 @@ const char *verify_fault_name(enum verify_fault fault);
 struct verify_bad {
 	uint64_t chunk;
 	enum verify_fault fault;
-	bool mended;	     /* sent again, read back, and right */
+	bool mended; /* sent again, read back, and right */
+	/* What differs inside of it, on the target; the whole chunk when that could not be found
+	 * out. */
+	struct disk_extents differs;
 	const char **places; /* for people; NULL-terminated; NULL when not known */
 };
 

@@ -32,7 +32,9 @@ import json, sys
 disk = json.load(open(sys.argv[1]))["disks"][0]
 assert disk["mended_chunks"] == 1, disk
 assert len(disk["bad"]) == 1 and disk["bad"][0]["mended"] and disk["bad"][0]["fault"] == "differs", disk
-assert any(p.startswith("disk: file /srv/data/payload (inode ") for p in disk["bad"][0]["places"]), disk["bad"]
+places = disk["bad"][0]["places"]
+assert len(places) == 1 and places[0].startswith("disk: file /srv/data/payload (inode "), disk["bad"]
+assert [length for _, length in disk["bad"][0]["differs"]] == [4096], disk["bad"]
 PY
 grep -q 'it holds disk: file /srv/data/payload' "$work/migrator.log" || fail "the log does not name the file"
 e2fsck -fn "$target/disk0.raw" >/dev/null 2>&1 || fail "the copy is not clean"

@@ -183,6 +183,9 @@ static void a_flipped_bit_is_found_and_mended(void **state)
 	assert_int_equal(b->result.disks[0].mended_chunks, 2);
 	assert_int_equal(b->result.disks[0].bad[0].chunk, 7);
 	assert_int_equal(b->result.disks[0].bad[0].fault, VERIFY_DIFFERS);
+	assert_int_equal(b->result.disks[0].bad[0].differs.count, 1);
+	assert_int_equal(b->result.disks[0].bad[0].differs.list[0].offset_bytes, 7 * MIB + 12288);
+	assert_int_equal(b->result.disks[0].bad[0].differs.total_bytes, 4096);
 	assert_equal(b);
 	assert_int_equal(verify(b), 0);
 	assert_int_equal(b->result.disks[0].bad_count, 0);
@@ -218,10 +221,8 @@ static void the_file_that_a_flipped_bit_hits_is_named(void **state)
 	assert_int_equal(verify(b), 0);
 	assert_int_equal(b->result.disks[0].bad_count, 1);
 	assert_non_null(b->result.disks[0].bad[0].places);
-	for (n = 0; b->result.disks[0].bad[0].places[n]; n++)
-		if (strstr(b->result.disks[0].bad[0].places[n], "sda1: file /etc/secret"))
-			break;
-	assert_non_null(b->result.disks[0].bad[0].places[n]);
+	assert_non_null(strstr(b->result.disks[0].bad[0].places[0], "sda1: file /etc/secret"));
+	assert_null(b->result.disks[0].bad[0].places[1]);
 	assert_equal(b);
 }
 
