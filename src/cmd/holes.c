@@ -100,7 +100,7 @@ static const char *hole_text(const struct holes *h, const struct copy_hole *hole
 	const char *text = arena_printf(
 		h->arena, "disk %s cannot be read at sector %" PRIu64 " (byte %" PRIu64 "): %s",
 		h->map->sources[hole->source].name, hole->source_offset_bytes / 512,
-		hole->source_offset_bytes, strerror(hole->error));
+		hole->source_offset_bytes, copy_error_text(hole->error));
 
 	for (size_t i = 0; i < places->count; i++)
 		if (in_hole(&places->list[i], hole))
@@ -155,7 +155,7 @@ static void take_note(struct holes *h, unsigned disk, const struct copy_hole *ho
 					json_u64(hole->source_offset_bytes), "bytes",
 					json_u64(hole->length_bytes), "target_byte",
 					json_u64(hole->offset_bytes), "error",
-					strerror(hole->error), "places", found));
+					copy_error_text(hole->error), "places", found));
 }
 
 static size_t count_of_others(const struct holes *h, unsigned disk)

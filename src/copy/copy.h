@@ -88,6 +88,9 @@ struct copy_hole {
 	int error; /* positive errno */
 };
 
+/* An errno of a read in words that fit a disk. */
+const char *copy_error_text(int error);
+
 /*
  * Asked once all good areas of a disk are durable and the bad ones were tried: all holes that were
  * found, by target offset. 0: they may be zeros; the caller has taken note of them, as a later call

@@ -30,7 +30,8 @@ static ssize_t read_now(const struct guard_read *r)
 	ssize_t n = r->hook ? r->hook(r->hook_ctx, r->source, r->buf, r->bytes, r->offset_bytes)
 			    : pread(r->fd, r->buf, r->bytes, (off_t)r->offset_bytes);
 
-	return n < 0 ? -errno : n;
+	/* A disk's own ETIMEDOUT has come back, after all: the buffer is not lost. */
+	return n >= 0 ? n : errno == ETIMEDOUT ? -EIO : -errno;
 }
 
 static void discard(struct guard *g)

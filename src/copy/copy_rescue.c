@@ -278,7 +278,7 @@ static int read_range(struct slow *w)
 		narrow(w, from, i);
 		from = i + 1;
 	}
-	if (w->error == ENODATA && count_bad(w) > known)
+	if (w->error == SOURCE_ENDS && count_bad(w) > known)
 		return ends_early(w);
 	if (count_bad(w) > known)
 		insist(w);
@@ -454,6 +454,18 @@ const char *rescue_words(struct round *r, char *buf, size_t bytes)
 
 /* ---- the verdict ---- */
 
+const char *copy_error_text(int error)
+{
+	switch (error) {
+	case ENODATA:
+		return "the disk reports a medium error";
+	case ETIMEDOUT:
+		return "the disk does not answer in time";
+	default:
+		return strerror(error);
+	}
+}
+
 static int read_error(const struct round *r)
 {
 	const struct rescue *k = &r->state->rescue;
@@ -467,7 +479,7 @@ static int read_error(const struct round *r)
 			 "): %s; %" PRIu64 " bytes in %zu places of it in all",
 			 r->engine->sources.list[h->source].spec->name,
 			 h->source_offset_bytes / SECTOR_MIN, h->source_offset_bytes,
-			 strerror(h->error), bytes, k->hole_count);
+			 copy_error_text(h->error), bytes, k->hole_count);
 }
 
 int rescue_judge(struct round *r)

@@ -211,7 +211,7 @@ int source_read_all(struct sources *s, unsigned source, uint8_t **base, size_t a
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? (int)n : -ENODATA;
+			return n < 0 ? (int)n : -SOURCE_ENDS;
 		done += (size_t)n;
 	}
 	atomic_store_explicit(&s->list[source].good_bytes, offset_bytes, memory_order_relaxed);

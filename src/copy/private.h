@@ -13,6 +13,7 @@
 #ifndef COPY_PRIVATE_H
 #define COPY_PRIVATE_H
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "base/err.h"
@@ -231,8 +232,11 @@ int source_read_item(struct sources *s, const struct map_disk *disk, struct item
 /* Its second half: all that comes from no source. */
 void source_fill_rest(const struct map_disk *disk, struct item *item);
 
+/* Not ENODATA: that is the kernel's word for a medium error. */
+#define SOURCE_ENDS ESPIPE
+
 /*
- * All of [offset, offset + bytes) to *base + at. -errno without a reason; -ENODATA behind the
+ * All of [offset, offset + bytes) to *base + at. -errno without a reason; -SOURCE_ENDS behind the
  * source's end. After -ETIMEDOUT *base is another buffer, of WIRE_CHUNK_BYTES, or NULL.
  */
 int source_read_all(struct sources *s, unsigned source, uint8_t **base, size_t at, size_t bytes,

@@ -72,7 +72,7 @@ static ssize_t read_disk(void *ctx, unsigned source, void *buf, size_t bytes, ui
 	}
 	if (offset + bytes > atomic_load(&b->gone_from))
 		atomic_store(&b->gone, true);
-	errno = atomic_load(&b->gone) ? ENXIO : EIO;
+	errno = atomic_load(&b->gone) ? ENXIO : ENODATA; /* the kernel's medium error */
 	if (atomic_load(&b->gone))
 		return -1;
 	for (unsigned i = 0; i < PLACES; i++) {
@@ -214,7 +214,7 @@ static void allowed_holes_are_zeros_of_just_the_bad_sectors(void **state)
 	assert_int_equal(b->result.disks[0].hole_count, 3);
 	assert_int_equal(b->holes[0].offset_bytes, 3 * MIB + 512);
 	assert_int_equal(b->holes[0].length_bytes, 512);
-	assert_int_equal(b->holes[0].error, EIO);
+	assert_int_equal(b->holes[0].error, ENODATA);
 	assert_int_equal(b->holes[1].offset_bytes, 5 * MIB - 512);
 	assert_int_equal(b->holes[1].length_bytes, 1024);
 	assert_int_equal(b->holes[1].source_offset_bytes, 5 * MIB - 512);
