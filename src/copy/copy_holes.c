@@ -31,6 +31,16 @@ static bool continues(const struct copy_hole *hole, const struct copy_hole *next
 	       hole->source_offset_bytes + hole->length_bytes == next->source_offset_bytes;
 }
 
+/* The hole before i has grown up to it: they are one. */
+static void close_gap(struct rescue *k, size_t i)
+{
+	if (i == k->hole_count || !continues(&k->holes[i - 1], &k->holes[i]))
+		return;
+	k->holes[i - 1].length_bytes += k->holes[i].length_bytes;
+	k->hole_count--;
+	memmove(&k->holes[i], &k->holes[i + 1], (k->hole_count - i) * sizeof(*k->holes));
+}
+
 int hole_add(struct rescue *k, const struct copy_hole *hole)
 {
 	LOCK_SCOPE(&k->lock);
@@ -41,6 +51,14 @@ int hole_add(struct rescue *k, const struct copy_hole *hole)
 	k->allowed = false;
 	if (i > 0 && continues(&k->holes[i - 1], hole)) {
 		k->holes[i - 1].length_bytes += hole->length_bytes;
+		close_gap(k, i);
+		return 0;
+	}
+	/* Readers of neighbouring chunks come in any order. */
+	if (i < k->hole_count && continues(hole, &k->holes[i])) {
+		k->holes[i].offset_bytes = hole->offset_bytes;
+		k->holes[i].source_offset_bytes = hole->source_offset_bytes;
+		k->holes[i].length_bytes += hole->length_bytes;
 		return 0;
 	}
 	if (k->hole_count == k->hole_room) {
