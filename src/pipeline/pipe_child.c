@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A receiver of our own: where a job names none, its disks are files on this host. It is a child
- * that ends with us (it is told by the kernel, whatever ends us), and is started again with the
- * same key, token and ports, so that the activation code stays good.
+ * A receiver of our own: where a job names none, its disks are files on this host. When we are
+ * killed it goes on taking data; the next of us ends it in order, by the pid that was written down,
+ * and starts it again with the same key, token and ports, so that the activation code stays good.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +43,7 @@ static bool said(const char *text, const char *key, char *out, size_t bytes)
 }
 
 struct child_paths {
-	char *state, *files, *said, *log;
+	char *state, *files, *said, *log, *pid;
 };
 
 static void child_paths_free(struct child_paths *p)
@@ -53,6 +52,7 @@ static void child_paths_free(struct child_paths *p)
 	free(p->files);
 	free(p->said);
 	free(p->log);
+	free(p->pid);
 }
 
 static int child_paths(struct course *c, struct child_paths *p)
@@ -62,25 +62,23 @@ static int child_paths(struct course *c, struct child_paths *p)
 	p->state = pipe_job_path(c->job, "receiver");
 	p->said = pipe_job_path(c->job, "receiver.said");
 	p->log = pipe_job_path(c->job, "receiver.log");
-	if (rc == 0 && (!p->state || !p->said || !p->log))
+	p->pid = pipe_job_path(c->job, "receiver.pid");
+	if (rc == 0 && (!p->state || !p->said || !p->log || !p->pid))
 		rc = -ENOMEM;
 	return rc < 0 ? rc : io_mkdir(p->files, 0700);
 }
 
-static void child_main(const char *const argv[], int said_fd, int log_fd, pid_t parent)
-	__attribute__((noreturn));
+static void child_main(const char *const argv[], int said_fd, int log_fd) __attribute__((noreturn));
 
-static void child_main(const char *const argv[], int said_fd, int log_fd, pid_t parent)
+static void child_main(const char *const argv[], int said_fd, int log_fd)
 {
 	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Orders from the keyboard are ours; we end the child in order. */
 	setpgid(0, 0);
-	if (getppid() == parent && dup2(said_fd, STDOUT_FILENO) >= 0 &&
-	    dup2(log_fd, STDERR_FILENO) >= 0)
+	if (dup2(said_fd, STDOUT_FILENO) >= 0 && dup2(log_fd, STDERR_FILENO) >= 0)
 		execvp(argv[0], (char *const *)argv);
 	dprintf(log_fd, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -95,7 +93,7 @@ static const char *program(const struct course *c)
 	return c->outside->receiver_path ? c->outside->receiver_path : "receiver";
 }
 
-static void port_text(const struct course *c, const char *key, char out[8])
+static void port_text(const struct course *c, const char *key, char *out)
 {
 	json_t *fact = course_fact(c, "receiver");
 	uint64_t known = pipe_option_u64(fact, key);
@@ -110,11 +108,11 @@ static int spawn(struct course *c, const struct child_paths *p)
 	CLEANUP_CLOSE int log_fd = io_open(p->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	const char *listen = pipe_option(c->job->options, "listen");
 	const char *advertise = pipe_option(c->job->options, "advertise");
-	char control[8], data[8];
+	char control[16], data[8];
 	const char *argv[20] = {program(c), "serve",	      "--state", p->state,	"--files",
 				p->files,   "--control-port", control,	 "--data-port", data};
 	size_t n = 10;
-	pid_t self = getpid(), pid;
+	pid_t pid;
 
 	if (said_fd < 0 || log_fd < 0)
 		return -EIO;
@@ -132,9 +130,10 @@ static int spawn(struct course *c, const struct child_paths *p)
 	if (pid < 0)
 		return fail(errno, "start %s", argv[0]);
 	if (pid == 0)
-		child_main(argv, said_fd, log_fd, self);
+		child_main(argv, said_fd, log_fd);
 	c->child = pid;
-	return 0;
+	snprintf(control, sizeof(control), "%d", (int)pid);
+	return io_replace_file(p->pid, control, strlen(control), 0600);
 }
 
 /* The last two lines: what happened, and what can be done about it. */
@@ -180,12 +179,49 @@ static int take_said(struct course *c, const char *text)
 	return rc < 0 ? rc : 1;
 }
 
-/* One of a pipeline that was killed takes a moment to end. */
-static bool is_passing(int rc)
+/* The receiver that a process left behind which was killed: its pid, when it still is what it was.
+ */
+static pid_t left_behind(const struct child_paths *p)
 {
-	return rc == -EIO &&
-	       (strstr(err_reason(), "STATE_IN_USE") || strstr(err_reason(), "PORT_IN_USE") ||
-		strstr(err_reason(), "TARGET_IN_USE"));
+	char line[32] = "", path[64], words[4096];
+	uint64_t pid;
+	ssize_t n;
+	int fd;
+
+	if (io_read_line(p->pid, line, sizeof(line)) < 0 || num_parse(line, 2, INT32_MAX, &pid) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%llu/cmdline", (unsigned long long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, words, sizeof(words) - 1);
+	close(fd);
+	for (ssize_t i = 0; i < n; i++) {
+		words[n] = '\0';
+		if (strcmp(words + i, p->state) == 0)
+			return (pid_t)pid;
+		i += (ssize_t)strlen(words + i);
+	}
+	return 0;
+}
+
+static int end_left_behind(struct course *c, const struct child_paths *p)
+{
+	uint64_t end_ms = clock_ms() + START_MS;
+	pid_t pid = left_behind(p);
+	int rc = 0;
+
+	if (pid)
+		kill(pid, SIGTERM);
+	while (rc == 0 && pid && left_behind(p) == pid) {
+		if (clock_ms() >= end_ms)
+			return fail_code(
+				ETIMEDOUT, "RECEIVER_ENDED",
+				"the receiver of an earlier start, process %d, does not end",
+				(int)pid);
+		rc = course_wait(c, 50);
+	}
+	return rc;
 }
 
 /* Until it has said its code. */
@@ -212,20 +248,25 @@ static int wait_said(struct course *c, const struct child_paths *p, uint64_t end
 int course_child_start(struct course *c)
 {
 	CLEANUP(child_paths_free) struct child_paths p = {0};
-	uint64_t end_ms = clock_ms() + START_MS;
-	int rc = child_paths(c, &p), waited;
+	int rc = child_paths(c, &p);
 
-	if (rc == 0 && !c->child)
-		rc = spawn(c, &p);
-	if (rc == 0)
-		rc = wait_said(c, &p, end_ms);
-	while (is_passing(rc) && clock_ms() < end_ms) {
-		waited = course_wait(c, 200);
-		rc = waited < 0 ? waited : spawn(c, &p);
+	if (rc == 0 && !c->child) {
+		rc = end_left_behind(c, &p);
 		if (rc == 0)
-			rc = wait_said(c, &p, end_ms);
+			rc = spawn(c, &p);
 	}
+	if (rc == 0)
+		rc = wait_said(c, &p, clock_ms() + START_MS);
 	return rc < 0 ? rc : 0;
+}
+
+int course_child_forget(struct course *c)
+{
+	CLEANUP(child_paths_free) struct child_paths p = {0};
+	int rc = child_paths(c, &p);
+
+	course_child_stop(c);
+	return rc < 0 ? rc : end_left_behind(c, &p);
 }
 
 int course_child_check(struct course *c)

@@ -85,7 +85,8 @@ static int receiver_undo(struct course *c, json_t *fact)
 
 	(void)fact;
 	course_unlink(c);
-	course_child_stop(c);
+	if (rc == 0)
+		rc = course_child_forget(c);
 	if (rc == 0 && !state)
 		rc = -ENOMEM;
 	if (rc == 0)

@@ -14,6 +14,9 @@ int local_output_dir(const struct course *c, char **out);
 /* True when the job starts its own receiver. */
 bool local_own_receiver(const struct course *c);
 
+/* End our receiver, also one that an earlier process left behind. */
+int course_child_forget(struct course *c);
+
 /* -EIO when our receiver has ended by itself. */
 int course_child_check(struct course *c);
 

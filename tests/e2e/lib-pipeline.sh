@@ -10,6 +10,10 @@ here=(control_port=0 data_port=0 listen=127.0.0.1 advertise=127.0.0.1)
 end_job() {
 	local rc=$?
 	[ -z "$pipeline_pid" ] || kill "$pipeline_pid" 2>/dev/null || true
+	# What a killed pipeline left behind.
+	for pid in $(cat "$work"/jobs/j-*/receiver.pid 2>/dev/null); do
+		grep -qs "$work" "/proc/$pid/cmdline" && kill "$pid" || true
+	done
 	if [ $rc -eq 0 ]; then clean_up; else (exit $rc) || clean_up; fi
 }
 trap end_job EXIT
