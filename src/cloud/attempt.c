@@ -61,7 +61,7 @@ static uint64_t jitter(uint64_t ms)
 	return ms / 2 + (ms - ms / 2) * (r >> 8) / (1u << 24);
 }
 
-static int wait_ms(struct cloud *c, uint64_t ms)
+int cloud_pause(struct cloud *c, uint64_t ms)
 {
 	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 
@@ -81,7 +81,7 @@ static int wait_for_next(struct attempt *t, uint64_t least_ms)
 	t->pause_ms = min_of(2 * t->pause_ms, BACKOFF_MAX * first_pause(t->c));
 	if (t->single || now >= t->until_ms || ms > t->until_ms - now)
 		return 0;
-	rc = wait_ms(t->c, ms);
+	rc = cloud_pause(t->c, ms);
 	return rc < 0 ? fail_in(rc, "%s", t->what) : 1;
 }
 
@@ -114,7 +114,7 @@ static bool learn_clock(struct attempt *t, int64_t server_time_s)
 	return true;
 }
 
-/* Packer and others have seen DeleteVpc say so while what was in the VPC is going away. */
+/* DeleteVpc has been seen to say so while what was in the VPC is still going away. */
 static bool means_busy(const struct attempt *t)
 {
 	return t->deleting && strcmp(t->c->error.code, "Forbbiden") == 0;

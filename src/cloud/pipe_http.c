@@ -19,6 +19,7 @@
 #define REPLY_MAX_BYTES (64u << 20)
 #define ERROR_MAX_BYTES (64u << 10)
 #define HEADERS_MAX	128
+#define TICK_MS		1000
 #define SILENCE_S	60L
 
 struct http {
@@ -35,9 +36,10 @@ struct exchange {
 	struct http_reply *reply;
 	struct arena *a;
 	uint64_t number;
-	uint64_t read_at; /* of body_fd */
-	bool answered;	  /* the first byte of a reply came */
-	int rc;		  /* why we broke it off, or 0 */
+	uint64_t read_at;  /* of body_fd */
+	bool answered;	   /* the first byte of a reply came */
+	uint64_t asked_ms; /* when pause was asked last */
+	int rc;		   /* why we broke it off, or 0 */
 };
 
 /* Where distributions keep the certificates that they trust. */
@@ -182,14 +184,17 @@ static int seek_body(void *ctx, curl_off_t offset, int whence)
 	return CURL_SEEKFUNC_OK;
 }
 
-/* About once a second while an exchange runs. */
+/* Often while an exchange runs; whether to go on is asked once a second. */
 static int tick(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	struct exchange *x = ctx;
 	const struct cloud_options *o = x->h->o;
 
 	(void)a, (void)b, (void)c, (void)d;
-	if (!o->pause || !o->pause(o->ctx, 0))
+	if (!o->pause || clock_ms() < x->asked_ms + TICK_MS)
+		return 0;
+	x->asked_ms = clock_ms();
+	if (!o->pause(o->ctx, 0))
 		return 0;
 	x->rc = fail(ECANCELED, "%s: interrupted", x->r->what);
 	return 1;
@@ -315,7 +320,12 @@ static int outcome(struct exchange *x, CURLcode code, const char *error)
 int http_perform(struct http *h, const struct http_request *r, struct arena *a,
 		 struct http_reply *reply)
 {
-	struct exchange x = {.h = h, .r = r, .reply = reply, .a = a, .number = ++h->calls};
+	struct exchange x = {.h = h,
+			     .r = r,
+			     .reply = reply,
+			     .a = a,
+			     .number = ++h->calls,
+			     .asked_ms = clock_ms()};
 	struct curl_slist *headers = NULL;
 	char error[CURL_ERROR_SIZE] = "";
 	CURLcode code;

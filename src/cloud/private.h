@@ -43,6 +43,8 @@ int attempt_lost(struct attempt *t, int rc);
 /* There was one with an error in c->error; reply_date from its Date header or -1. */
 int attempt_refused(struct attempt *t, int64_t server_time_s);
 
+/* options.pause, or sleep; ECANCELED. */
+int cloud_pause(struct cloud *c, uint64_t ms);
 int64_t cloud_now(const struct cloud *c);
 /* The Date of a reply, or -1; remembered as offset_s. */
 int64_t cloud_server_time(struct cloud *c, const struct http_reply *r);

@@ -2,7 +2,6 @@
 /* Waiting for things, and the calls that instances and exports have of their own. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -53,17 +52,6 @@ static int judge(struct wait *w, int rc, const struct cloud_thing *t)
 	return 1;
 }
 
-static int pause_for(struct cloud *c, uint64_t ms)
-{
-	struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	if (c->o.pause)
-		return c->o.pause(c->o.ctx, ms) ? fail(ECANCELED, "interrupted") : 0;
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		;
-	return 0;
-}
-
 int cloud_wait(struct cloud *c, enum cloud_kind kind, const char *region, const char *id,
 	       enum cloud_wanted wanted, uint64_t every_ms, uint64_t for_ms,
 	       int (*seen)(void *ctx, const struct cloud_thing *thing), void *ctx, struct arena *a,
@@ -92,7 +80,7 @@ int cloud_wait(struct cloud *c, enum cloud_kind kind, const char *region, const 
 			return fail_code(ETIMEDOUT, "CLOUD_WAIT_TOO_LONG",
 					 "%s %s: its state is still %s", cloud_kind_name(kind), id,
 					 found == 0 ? thing.state : "(not there)");
-		rc = pause_for(c, step_ms);
+		rc = cloud_pause(c, step_ms);
 		if (rc < 0)
 			return rc;
 	}

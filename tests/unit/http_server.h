@@ -87,7 +87,7 @@ static inline void *http_server_run(void *arg)
 {
 	struct http_server *s = arg;
 	struct http_answer a;
-	char *request;
+	char *request, *body;
 	int fd;
 
 	while ((fd = accept(s->fd, NULL, NULL)) >= 0) {
@@ -103,8 +103,11 @@ static inline void *http_server_run(void *arg)
 		a = s->answer ? s->answer(s, request) : s->script[s->at];
 		if (s->at + 1 < s->script_count)
 			s->at++;
+		/* The test may go on, and leave its function, as soon as the last byte is out. */
+		a.body = body = a.body ? strdup(a.body) : NULL;
 		pthread_mutex_unlock(&s->lock);
 		http_server_write(fd, &a);
+		free(body);
 		shutdown(fd, SHUT_WR);
 		close(fd);
 	}
