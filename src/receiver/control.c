@@ -19,6 +19,7 @@
 #define CONTROL_MEMORY (64u << 10) /* of one connection in libmicrohttpd: lines and headers */
 #define CONTROL_IDLE_S 60
 #define CONTROL_STACK  (256u << 10)
+#define BODIES_MAX     (64u << 20) /* bytes of bodies that are coming in, together */
 
 struct upload {
 	char *data;
@@ -135,26 +136,42 @@ static struct upload *begin_upload(struct control *c, struct MHD_Connection *mhd
 	return u;
 }
 
-static void take_body(struct upload *u, const char *data, size_t bytes)
+static void drop_body(struct control *c, struct upload *u)
+{
+	atomic_fetch_sub(&c->bodies_bytes, u->bytes);
+	free(u->data);
+	u->data = NULL;
+	u->bytes = 0;
+}
+
+static void refuse_body(struct control *c, struct upload *u, unsigned status)
+{
+	drop_body(c, u);
+	u->refused = true;
+	u->status = status;
+}
+
+static void take_body(struct control *c, struct upload *u, const char *data, size_t bytes)
 {
 	char *grown;
 
 	if (u->refused)
 		return;
 	if (bytes > u->max - u->bytes) {
-		u->refused = true;
-		u->status = u->max ? 413 : 404;
+		refuse_body(c, u, u->max ? 413 : 404);
 		return;
 	}
-	grown = realloc(u->data, u->bytes + bytes + 1);
+	grown = atomic_load(&c->bodies_bytes) + bytes > BODIES_MAX
+			? NULL
+			: realloc(u->data, u->bytes + bytes + 1);
 	if (!grown) {
-		u->refused = true;
-		u->status = 503;
+		refuse_body(c, u, 503);
 		return;
 	}
 	memcpy(grown + u->bytes, data, bytes);
 	u->data = grown;
 	u->bytes += bytes;
+	atomic_fetch_add(&c->bodies_bytes, bytes);
 	u->data[u->bytes] = '\0';
 }
 
@@ -170,7 +187,9 @@ static void refuse(struct control *c, struct MHD_Connection *mhd, unsigned statu
 		control_error(out, 413, "BODY_TOO_LARGE", "the body is longer than this path takes",
 			      "send less");
 	else
-		control_error(out, 503, "OUT_OF_MEMORY", "no memory for the body", "try again");
+		control_error(out, 503, "OUT_OF_MEMORY",
+			      "other bodies are coming in that leave no room",
+			      "try again when they are over");
 }
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *mhd, const char *path,
@@ -187,7 +206,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *mhd, const c
 		return u ? MHD_YES : MHD_NO;
 	}
 	if (*data_bytes > 0) {
-		take_body(u, data, *data_bytes);
+		take_body(c, u, data, *data_bytes);
 		*data_bytes = 0;
 		return MHD_YES;
 	}
@@ -209,11 +228,10 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **state,
 {
 	struct upload *u = *state;
 
-	(void)ctx;
 	(void)mhd;
 	(void)how;
 	if (u)
-		free(u->data);
+		drop_body(ctx, u);
 	free(u);
 	*state = NULL;
 }

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,9 +47,9 @@ struct control {
 	pthread_mutex_t lock;
 	json_t *source_state; /* what the source said last, or NULL; under lock */
 	uint64_t source_state_ms;
-	bool pause, cancel; /* orders for the source; under lock */
-	int64_t rate_mbit;  /* -1: none ordered */
-	int plan_rc;
+	bool pause, cancel;	       /* orders for the source; under lock */
+	int64_t rate_mbit;	       /* -1: none ordered */
+	_Atomic uint64_t bodies_bytes; /* of requests that are coming in */
 };
 
 /* Longest body of a path that takes one with this method; 0 when it takes none. */

@@ -13,7 +13,6 @@
 #include "base/num.h"
 #include "receiver/readback.h"
 
-#define READERS	      4 /* keep a medium busy while others compute digests */
 #define READER_STACK  (256u << 10)
 #define RING_FINDINGS 512
 #define SIGNAL_EVERY  64 /* findings: more make one answer, and fewer wake-ups */
@@ -30,7 +29,7 @@ struct readback {
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
 	int event_fd;
 	unsigned readers;
-	pthread_t threads[READERS];
+	pthread_t threads[READBACK_READERS];
 
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t room;
@@ -124,9 +123,10 @@ static void *run_reader(void *arg)
 	return NULL;
 }
 
-static int start_readers(struct readback *r)
+static int start_readers(struct readback *r, unsigned readers)
 {
-	unsigned wanted = (unsigned)min_of((uint64_t)READERS, r->end - r->next);
+	uint64_t most = min_of(readers, (unsigned)READBACK_READERS);
+	unsigned wanted = (unsigned)min_of(most, r->end - r->next);
 	pthread_attr_t attr;
 	int rc = 0;
 
@@ -140,8 +140,8 @@ static int start_readers(struct readback *r)
 	return r->readers > 0 ? 0 : fail(rc, "thread");
 }
 
-int readback_start(struct store *s, uint64_t first, uint64_t count, const uint8_t *run_id,
-		   struct readback **out)
+int readback_start(struct store *s, uint64_t first, uint64_t count, unsigned readers,
+		   const uint8_t *run_id, struct readback **out)
 {
 	struct readback *r = calloc(1, sizeof(*r));
 	int rc;
@@ -159,7 +159,7 @@ int readback_start(struct store *s, uint64_t first, uint64_t count, const uint8_
 		memcpy(r->run_id, run_id, sizeof(r->run_id));
 	}
 	r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = r->event_fd < 0 ? fail(errno, "eventfd") : start_readers(r);
+	rc = r->event_fd < 0 ? fail(errno, "eventfd") : start_readers(r, readers);
 	if (rc < 0) {
 		readback_stop(r);
 		return rc;

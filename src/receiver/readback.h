@@ -10,9 +10,11 @@
 
 struct readback;
 
-/* Begin with chunks [first, first + count). run_id may be NULL. */
-int readback_start(struct store *s, uint64_t first, uint64_t count, const uint8_t *run_id,
-		   struct readback **out);
+#define READBACK_READERS 4 /* keep a medium busy while others compute digests */
+
+/* Begin with chunks [first, first + count), by at most so many readers. run_id may be NULL. */
+int readback_start(struct store *s, uint64_t first, uint64_t count, unsigned readers,
+		   const uint8_t *run_id, struct readback **out);
 
 /* Waits for what is being read; accepts NULL. */
 void readback_stop(struct readback *r);

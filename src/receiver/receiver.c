@@ -75,6 +75,40 @@ void server_control_known(struct receiver *r, int control_fd)
 			c->known = true;
 }
 
+bool server_session_enter(struct receiver *r)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	if (r->sessions == SESSIONS_MAX)
+		return false;
+	r->sessions++;
+	return true;
+}
+
+void server_session_leave(struct receiver *r)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	r->sessions--;
+}
+
+unsigned server_readers_take(struct receiver *r, unsigned wanted)
+{
+	LOCK_SCOPE(&r->conns_lock);
+	unsigned room = r->readers < READERS_MAX ? READERS_MAX - r->readers : 0;
+	unsigned taken = max_of(min_of(wanted, room), 1u);
+
+	r->readers += taken;
+	return taken;
+}
+
+void server_readers_give(struct receiver *r, unsigned taken)
+{
+	LOCK_SCOPE(&r->conns_lock);
+
+	r->readers -= taken;
+}
+
 void server_traffic(struct receiver *r, struct server_traffic *out)
 {
 	LOCK_SCOPE(&r->conns_lock);

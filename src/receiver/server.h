@@ -18,6 +18,8 @@
 #define CONNS_MAX	  128
 #define CONNS_STRANGE_MAX 32	/* that have not shown the token yet */
 #define STRANGE_MS	  15000 /* they have so long for it */
+#define SESSIONS_MAX	  32	/* opened disks: each has buffers of some MiB */
+#define READERS_MAX	  8	/* of READBACKs, together; one is always granted */
 #define STUCK_MS	  60000 /* a started request or reply that does not move ends a connection */
 
 /* One accepted connection and its thread. */
@@ -49,6 +51,7 @@ struct receiver {
 	pthread_cond_t conns_changed;
 	struct conn *conns;
 	unsigned conn_count;
+	unsigned sessions, readers;
 	uint64_t gone_received_bytes, gone_sent_bytes; /* of data connections that ended */
 	_Atomic uint64_t stream_bytes; /* windows that were granted, of WIRE_STREAMS_BYTES */
 	_Atomic uint64_t chunks_taken, chunks_refused, requests;
@@ -59,6 +62,14 @@ void server_conn_known(struct conn *c);
 
 /* As above, for the control connection of this descriptor. */
 void server_control_known(struct receiver *r, int control_fd);
+
+/* A disk is opened: false when SESSIONS_MAX are. Each true is followed by a leave. */
+bool server_session_enter(struct receiver *r);
+void server_session_leave(struct receiver *r);
+
+/* How many threads, of those wanted, a reading-back may have. They are given back. */
+unsigned server_readers_take(struct receiver *r, unsigned wanted);
+void server_readers_give(struct receiver *r, unsigned taken);
 
 struct server_traffic {
 	uint64_t received_bytes, sent_bytes;

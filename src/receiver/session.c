@@ -107,6 +107,11 @@ static uint32_t enter(struct session *s, struct store *store, const char **text)
 {
 	enum token_verdict v;
 
+	s->counted = server_session_enter(s->receiver);
+	if (!s->counted) {
+		*text = "this receiver has as many connections as it serves; close some of them";
+		return NBD_REP_ERR_SHUTDOWN;
+	}
 	if (s->has_run && store_enter(store, s->run_id) < 0) {
 		*text = err_reason();
 		return NBD_REP_ERR_SHUTDOWN;
@@ -452,6 +457,8 @@ int session_run(struct conn *c)
 		store_leave(s.store);
 	if (s.token_entered)
 		token_leave(s.receiver->token, session_run_id(&s));
+	if (s.counted)
+		server_session_leave(s.receiver);
 	ZSTD_freeDCtx(s.zstd);
 	ZSTD_freeDCtx(s.zstd_stream);
 	give_window_back(&s);

@@ -20,8 +20,8 @@ struct session {
 	bool extension;
 	bool has_run; /* the client gave a run id */
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
-	struct store *store; /* of the export that was opened */
-	bool token_entered, store_entered;
+	struct store *store;			    /* of the export that was opened */
+	bool token_entered, store_entered, counted; /* what is to be left at the end */
 	unsigned wrong_tokens;
 	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
 	uint8_t *blocks; /* WIRE_CHUNK_BYTES: a second one, for what is made of it */
@@ -30,6 +30,7 @@ struct session {
 	unsigned stream_window_log;	   /* granted; 0: none */
 	bool in_stream;			   /* one has begun and is sound */
 	struct readback *readback;	   /* under way, or NULL */
+	unsigned readers;		   /* that it has */
 	struct nbd_request readback_query; /* what it answers */
 };
 

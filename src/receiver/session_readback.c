@@ -116,8 +116,11 @@ int session_readback_pump(struct session *s)
 
 void session_readback_stop(struct session *s)
 {
+	if (!s->readback)
+		return;
 	readback_stop(s->readback);
 	s->readback = NULL;
+	server_readers_give(s->receiver, s->readers);
 }
 
 int session_readback_fd(const struct session *s)
@@ -152,11 +155,15 @@ int session_readback(struct session *s, const struct nbd_request *q)
 	/* What was answered before is on the medium when it is read. */
 	if (rc == 0)
 		rc = store_commit(s->store);
-	if (rc == 0)
-		rc = readback_start(s->store, q->offset >> WIRE_CHUNK_SHIFT, q->length,
-				    session_run_id(s), &s->readback);
 	if (rc < 0)
 		return session_reply_error(s, q, rc);
+	s->readers = server_readers_take(s->receiver, READBACK_READERS);
+	rc = readback_start(s->store, q->offset >> WIRE_CHUNK_SHIFT, q->length, s->readers,
+			    session_run_id(s), &s->readback);
+	if (rc < 0) {
+		server_readers_give(s->receiver, s->readers);
+		return session_reply_error(s, q, rc);
+	}
 	s->readback_query = *q;
 	return 0;
 }

@@ -56,6 +56,28 @@ void server_conn_known(struct conn *c)
 	c->known = true;
 }
 
+bool server_session_enter(struct receiver *r)
+{
+	return r->sessions++ == 0;
+}
+
+void server_session_leave(struct receiver *r)
+{
+	r->sessions--;
+}
+
+unsigned server_readers_take(struct receiver *r, unsigned wanted)
+{
+	(void)r;
+	return wanted;
+}
+
+void server_readers_give(struct receiver *r, unsigned taken)
+{
+	(void)r;
+	(void)taken;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct conn c = {.receiver = fuzz_receiver(), .is_data = true, .known = true};
@@ -90,6 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ZSTD_freeDCtx(s.zstd);
 	free(s.data);
 	free(s.blocks);
+	if (s.counted)
+		server_session_leave(c.receiver);
 	if (s.store_entered)
 		store_leave(s.store);
 	if (s.token_entered)

@@ -228,7 +228,7 @@ static void others_are_answered_meanwhile(void **state)
 	fill(n);
 	n->readback_fn = take_found;
 	n->readback_ctx = &f;
-	n->readback_end = CHUNKS;
+	n->report_end = CHUNKS;
 	assert_int_equal(wire_nbd_submit(n, &readback), 0);
 	assert_int_equal(wire_nbd_submit(n, &read), 0);
 	assert_int_equal(wire_nbd_reap(n, -1, &done), 1);
