@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crc64.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/num.h"
@@ -61,6 +62,35 @@ int cloud_bucket_create(struct cloud *c, const struct cloud_object *at)
 
 /* ---- writing and reading ---- */
 
+/* OSS tells a CRC-64 of what it has or gives; a gateway that strips the header is put up with. */
+static int check_bytes(const struct http_reply *r, const struct cloud_object *at, uint64_t crc)
+{
+	const char *text = sign_find(&r->headers, "x-oss-hash-crc64ecma");
+	uint64_t theirs;
+
+	if (!text || num_parse(text, 0, UINT64_MAX, &theirs) < 0 || theirs == crc)
+		return 0;
+	return fail_code(EBADMSG, "CLOUD_BYTES_DIFFER",
+			 "object %s in bucket %s: what arrived is not what was sent", at->key,
+			 at->bucket);
+}
+
+static int crc_of_file(int fd, const char *path, uint64_t bytes, uint64_t *crc)
+{
+	CLEANUP_FREE char *piece = malloc(MIB);
+	int rc = piece ? 0 : fail(ENOMEM, "memory for %s", path);
+
+	*crc = 0;
+	for (uint64_t at = 0; rc == 0 && at < bytes; at += MIB) {
+		size_t n = min_of(MIB, bytes - at);
+
+		rc = io_pread(fd, piece, n, at, path);
+		if (rc == 0)
+			*crc = crc64(*crc, piece, n);
+	}
+	return rc;
+}
+
 int cloud_object_put(struct cloud *c, const struct cloud_object *at, const void *data, size_t bytes,
 		     const char *content_type, const json_t *meta)
 {
@@ -73,7 +103,8 @@ int cloud_object_put(struct cloud *c, const struct cloud_object *at, const void 
 	if (rc < 0)
 		return rc;
 	sign_add(a, &o.headers, "content-md5", sign_md5(a, data, bytes));
-	return oss_perform(c, &o, a, &r);
+	rc = oss_perform(c, &o, a, &r);
+	return rc < 0 ? rc : check_bytes(&r, at, crc64(0, data, bytes));
 }
 
 int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const char *path,
@@ -83,14 +114,18 @@ int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const 
 	CLEANUP_REPLY struct http_reply r = {0};
 	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY, 0);
 	struct oss_call o = OSS_CALL(.name = "PutObject", .method = "PUT", .at = at, .bulk = true);
+	uint64_t crc;
 	int rc = fd < 0 ? fd : io_size(fd, path, &o.body_bytes);
 
+	if (rc == 0)
+		rc = crc_of_file(fd, path, o.body_bytes, &crc);
 	if (rc == 0)
 		rc = oss_describe_new(a, content_type, meta, &o.headers);
 	if (rc < 0)
 		return rc;
 	o.body_fd = fd;
-	return oss_perform(c, &o, a, &r);
+	rc = oss_perform(c, &o, a, &r);
+	return rc < 0 ? rc : check_bytes(&r, at, crc);
 }
 
 int cloud_object_get(struct cloud *c, const struct cloud_object *at, size_t max_bytes, char **data,
@@ -104,8 +139,12 @@ int cloud_object_get(struct cloud *c, const struct cloud_object *at, size_t max_
 
 	*data = NULL;
 	*bytes = 0;
-	if (rc < 0)
+	if (rc == 0)
+		rc = check_bytes(&r, at, crc64(0, r.body ? r.body : "", r.bytes));
+	if (rc < 0) {
+		free(r.body);
 		return rc;
+	}
 	*data = r.body ? r.body : strdup("");
 	*bytes = r.bytes;
 	return *data ? 0 : fail(ENOMEM, "memory for an object");
@@ -118,12 +157,19 @@ int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const 
 	const char *new_path = arena_printf(a, "%s.new", path);
 	CLEANUP_CLOSE int fd = io_open(new_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at, .bulk = true);
+	uint64_t bytes, crc;
 	int rc;
 
 	if (fd < 0)
 		return fd;
 	o.to_fd = fd;
 	rc = oss_perform(c, &o, a, &r);
+	if (rc == 0)
+		rc = io_size(fd, new_path, &bytes);
+	if (rc == 0)
+		rc = crc_of_file(fd, new_path, bytes, &crc);
+	if (rc == 0)
+		rc = check_bytes(&r, at, crc);
 	if (rc == 0 && (fsync(fd) < 0 || rename(new_path, path) < 0))
 		rc = fail(errno, "%s", path);
 	if (rc < 0)

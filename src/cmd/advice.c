@@ -22,6 +22,9 @@ static const struct advice {
 			       "on the kernel command line, or \"activation\" in the job file."},
 	{"CHUNK_CORRUPTED", "The network or a machine's memory changes data. Test the source's "
 			    "memory; try again over another network card or path."},
+	{"CLOUD_BYTES_DIFFER",
+	 "The network, a proxy or this machine's memory changes data. Try again; if "
+	 "it comes back, test the memory."},
 	{"CLOUD_ENDPOINT_REFUSED", "Give the endpoint as https://HOST; plain http is taken for an "
 				   "emulator on this machine alone."},
 	{"CLOUD_KEYS_INVALID", "Correct the profile in the configuration file, or give the keys in "

@@ -519,6 +519,27 @@ static void long_parameters_go_as_a_form(void **state)
 	assert_string_equal(parameter(a, f->server.requests[0], "SignatureMethod"), "HMAC-SHA1");
 }
 
+/* 0x995dc9bbdf1939fa is the CRC-64/XZ of "123456789". */
+static void bytes_that_differ_are_found(void **state)
+{
+	struct fixture *f = *state;
+	const struct cloud_object at = {REGION, "a-bucket", "x"};
+	static const char good[] = "x-oss-hash-crc64ecma: 11051210869376104954\r\n";
+	static const char bad[] = "x-oss-hash-crc64ecma: 11051210869376104955\r\n";
+	CLEANUP_FREE char *data = NULL;
+	size_t bytes;
+
+	HTTP_SCRIPT(&f->server, {.status = 200, .headers = good}, {.status = 200, .headers = bad});
+	assert_int_equal(cloud_object_put(f->c, &at, "123456789", 9, NULL, NULL), 0);
+	assert_int_equal(cloud_object_put(f->c, &at, "123456789", 9, NULL, NULL), -EBADMSG);
+	assert_string_equal(err_code(), "CLOUD_BYTES_DIFFER");
+	HTTP_SCRIPT(&f->server, {.status = 200, .headers = bad, .body = "123456789"},
+		    {.status = 200, .headers = good, .body = "123456789"});
+	assert_int_equal(cloud_object_get(f->c, &at, 100, &data, &bytes), -EBADMSG);
+	assert_int_equal(cloud_object_get(f->c, &at, 100, &data, &bytes), 0);
+	assert_int_equal(bytes, 9);
+}
+
 static void a_webhook_is_signed(void **state)
 {
 	struct fixture *f = *state;
@@ -595,6 +616,7 @@ int main(void)
 		cmocka_unit_test(a_process_can_be_killed_at_each_stage),
 		cmocka_unit_test(all_pages_are_gathered),
 		cmocka_unit_test(long_parameters_go_as_a_form),
+		cmocka_unit_test(bytes_that_differ_are_found),
 		cmocka_unit_test(a_webhook_is_signed),
 		cmocka_unit_test(an_unknown_action_is_not_sent),
 		cmocka_unit_test(foreign_replies_are_read_with_care),
