@@ -30,15 +30,22 @@ done
 [ "$(fact "$keeper" Seccomp)" = 2 ] || { echo "the keeper has no filter"; exit 1; }
 [ "$(id -u)" != 0 ] || [ "$(fact "$keeper" CapEff)" = 0000000000000002 ] || { echo "the keeper has more than CAP_DAC_OVERRIDE"; exit 1; }
 
+for set in CapPrm CapEff CapInh CapAmb; do
+	[ "$(fact "$uploader" $set)" = 0000000000000000 ] || { echo "the uploader has capabilities"; exit 1; }
+done
+[ "$(id -u)" != 0 ] || [ "$(fact "$uploader" Uid | tr '\t' ' ')" = "65534 65534 65534 65534" ] || { echo "the uploader is not nobody"; exit 1; }
+
 # What each of them holds.
 holds() { # PID
-	find "/proc/$1/fd" -type l -printf '%l\n' | grep -v -e '^/dev/null$' -e '^pipe:' -e "^$work/\(out\|log\)\$" | sort
+	find "/proc/$1/fd" -type l -printf '%l\n' | grep -v -e '^/dev/null' -e '^pipe:' -e "^$work/\(out\|log\)\$" | sort
 }
 strange=$(holds "$receiver_pid" | grep -v -e '^socket:' -e '^anon_inode:' -e "^$work/state\$" -e "^$work/state/artefacts\$" -e "^$work/state/lock\$" \
 	-e "^$work/files\$" -e "^$work/files/disk0.raw\$" -e "^$work/state/disk0.journal\$" || true)
 [ -z "$strange" ] || { echo "the server holds: $strange"; exit 1; }
 strange=$(holds "$keeper" | grep -v -e '^socket:' -e '^anon_inode:' -e "^$work/state\$" -e "^$work/state/artefacts\$" -e "^$work/files\$" || true)
 [ -z "$strange" ] || { echo "the keeper holds: $strange"; exit 1; }
+strange=$(holds "$uploader" | grep -v -e '^socket:' -e '^anon_inode:' || true)
+[ -z "$strange" ] || { echo "the uploader holds: $strange"; exit 1; }
 [ "$(holds "$keeper" | grep -c '^socket:')" = 1 ] || { echo "the keeper has more than its socket to the server"; exit 1; }
 
 # What talks to object stores is nobody, and has nothing but its end of a socket pair.
