@@ -233,6 +233,8 @@ int cmd_status_of(int rc)
 		return CMD_DONE;
 	if (strcmp(err_code(), "PLAN_REFUSED") == 0)
 		return CMD_REFUSED;
+	if (strcmp(err_code(), "RECEIVER_BUSY") == 0)
+		return CMD_TRY_AGAIN;
 	return is_passing(rc) ? CMD_TRY_AGAIN : CMD_FAILED;
 }
 

@@ -107,6 +107,7 @@ static void reply_failure(struct control_reply *out, int rc)
 		{"PLAN_BAD", 400, "make the plan with this version's migrator"},
 		{"TARGET_TOO_SMALL", 409, "give the receiver larger disks"},
 		{"TARGET_SIZE_DIFFERS", 409, "use another receiver for another machine"},
+		{"RECEIVER_BUSY", 409, "wait for it, or start a second receiver"},
 		{"TARGET_IN_USE", 409, "stop what uses the target"},
 		{"JOURNAL_FOREIGN", 409, "see the receiver's log"},
 		{"JOURNAL_DAMAGED", 409, "see the receiver's log"},
@@ -127,6 +128,22 @@ static void reply_failure(struct control_reply *out, int rc)
 	free(reason);
 }
 
+/* A source that is at work resumes by its plan: another one's must not take its place. */
+static int check_plan(struct control *c, const struct control_request *q, int artefact)
+{
+	CLEANUP_FREE char *old = NULL;
+	size_t bytes = 0;
+
+	if (!disks_have_source(c->receiver->disks) ||
+	    vault_read(c->receiver->vault, VAULT_ARTEFACT, (unsigned)artefact, ARTEFACT_MAX_BYTES,
+		       &old, &bytes) < 0 ||
+	    (bytes == q->bytes && memcmp(old, q->body, bytes) == 0))
+		return 0;
+	return fail_code(EBUSY, "RECEIVER_BUSY",
+			 "another source is writing to this receiver by another plan; stop it "
+			 "first, or give this one a receiver of its own");
+}
+
 static void put_artefact(struct control *c, const struct control_request *q, int artefact,
 			 const char *name, struct control_reply *out)
 {
@@ -141,6 +158,8 @@ static void put_artefact(struct control *c, const struct control_request *q, int
 		}
 	}
 	if (strcmp(name, "plan.json") == 0)
+		rc = check_plan(c, q, artefact);
+	if (rc == 0 && strcmp(name, "plan.json") == 0)
 		rc = disks_apply_plan(c->receiver->disks, json);
 	if (rc == 0)
 		rc = vault_replace(c->receiver->vault, VAULT_ARTEFACT, (unsigned)artefact, q->body,

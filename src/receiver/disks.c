@@ -158,6 +158,17 @@ struct store *disks_get(struct disks *d, unsigned index)
 	return index < DISKS_MAX ? d->stores[index] : NULL;
 }
 
+bool disks_have_source(struct disks *d)
+{
+	for (unsigned i = 0; i < DISKS_MAX; i++) {
+		struct store *s = disks_get(d, i);
+
+		if (s && store_has_source(s))
+			return true;
+	}
+	return false;
+}
+
 bool disks_are_files(const struct disks *d)
 {
 	return !d->devices;

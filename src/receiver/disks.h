@@ -34,6 +34,9 @@ int disks_apply_plan(struct disks *d, const json_t *plan);
 /* NULL when there is none. Stays valid until disks_close(). */
 struct store *disks_get(struct disks *d, unsigned index);
 
+/* A source is connected that writes to one of them. */
+bool disks_have_source(struct disks *d);
+
 bool disks_are_files(const struct disks *d);
 
 /* Free space for files; for devices 0. */

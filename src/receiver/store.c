@@ -466,3 +466,10 @@ void store_leave(struct store *s)
 
 	s->entered--;
 }
+
+bool store_has_source(struct store *s)
+{
+	LOCK_SCOPE(&s->lock);
+
+	return s->entered > 0;
+}

@@ -140,6 +140,7 @@ void store_figures(struct store *s, struct store_figures *out);
  */
 int store_enter(struct store *s, const uint8_t run_id[WIRE_RUN_ID_BYTES]);
 void store_leave(struct store *s);
+bool store_has_source(struct store *s); /* some connection has entered */
 
 /*
  * From here on writes, zeros and KEEP fail with EPERM and DISK_FROZEN; what had begun is over and

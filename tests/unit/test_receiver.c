@@ -401,6 +401,10 @@ static void two_sources_do_not_write_to_one_disk(void **state)
 
 	assert_null(fixture_open(*state, 0, 2));
 	assert_string_equal(err_code(), "RECEIVER_BUSY");
+	/* Nor does another plan take the place of the one at work; the same may come again. */
+	assert_int_equal(fixture_plan(*state, (uint64_t[]){DISK_BYTES, 0}), -EBUSY);
+	assert_string_equal(err_code(), "RECEIVER_BUSY");
+	assert_int_equal(fixture_plan(*state, (uint64_t[]){DISK_BYTES, 4 * GIB, 0}), 0);
 	wire_nbd_close(a);
 	wire_nbd_close(b);
 }
