@@ -131,6 +131,29 @@ int course_wait_thing(struct course *c, enum cloud_kind kind, const char *id,
 			  seen, c, c->arena, out);
 }
 
+int course_drop_failed(struct course *c, json_t *fact, json_t *thing, enum cloud_kind kind, int rc)
+{
+	char code[96], reason[512];
+	int dropped = 0;
+
+	if (rc != -EIO || strcmp(err_code(), "CLOUD_THING_FAILED") != 0)
+		return rc;
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	/* A task that failed is only a record. */
+	if (kind != CLOUD_KIND_EXPORT_TASK)
+		dropped = cloud_delete(c->cloud, kind, course_region(c), pipe_option(thing, "id"));
+	if (dropped == 0) {
+		json_object_del(thing, "id");
+		if (*pipe_option(thing, "token"))
+			dropped = course_intend(c, thing, pipe_option(thing, "name"));
+	}
+	if (dropped == 0)
+		(void)course_keep(c, fact);
+	err_adopt(code, reason);
+	return rc;
+}
+
 int course_make_thing(struct course *c, json_t *fact, enum cloud_kind kind, const json_t *params,
 		      bool tagged)
 {
@@ -146,9 +169,10 @@ int course_make_thing(struct course *c, json_t *fact, enum cloud_kind kind, cons
 		json_object_set_new(fact, "id", json_string(id));
 		rc = course_keep(c, fact);
 	}
-	return rc < 0 ? rc
-		      : course_wait_thing(c, kind, pipe_option(fact, "id"), CLOUD_WANT_READY,
-					  PIPE_WAIT_MS, NULL);
+	if (rc == 0)
+		rc = course_wait_thing(c, kind, pipe_option(fact, "id"), CLOUD_WANT_READY,
+				       PIPE_WAIT_MS, NULL);
+	return course_drop_failed(c, fact, fact, kind, rc);
 }
 
 /* What still uses it goes away by itself, in minutes. */

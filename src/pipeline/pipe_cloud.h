@@ -52,6 +52,13 @@ int course_find_thing(struct course *c, const json_t *fact, enum cloud_kind kind
 int course_wait_thing(struct course *c, enum cloud_kind kind, const char *id,
 		      enum cloud_wanted wanted, uint64_t for_ms, struct cloud_thing *out);
 
+/*
+ * Behind a wait that ended with RC: a thing that failed for good is given back and its id and token
+ * forgotten, so that the next try makes another. thing is the fact or a part of it. Returns RC with
+ * its reason.
+ */
+int course_drop_failed(struct course *c, json_t *fact, json_t *thing, enum cloud_kind kind, int rc);
+
 /* Delete the step's thing, found by id, or else by name and tag, and wait until it is gone. */
 int course_delete_thing(struct course *c, const json_t *fact, enum cloud_kind kind, bool tagged);
 

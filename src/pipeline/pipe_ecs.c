@@ -104,8 +104,10 @@ static int snapshot_make(struct course *c, json_t *fact)
 	}
 	json_array_foreach (list, i, one) {
 		if (rc == 0 && *pipe_option(one, "id"))
-			rc = course_wait_thing(c, CLOUD_KIND_SNAPSHOT, pipe_option(one, "id"),
-					       CLOUD_WANT_READY, PIPE_LONG_WAIT_MS, NULL);
+			rc = course_drop_failed(
+				c, fact, one, CLOUD_KIND_SNAPSHOT,
+				course_wait_thing(c, CLOUD_KIND_SNAPSHOT, pipe_option(one, "id"),
+						  CLOUD_WANT_READY, PIPE_LONG_WAIT_MS, NULL));
 	}
 	return rc;
 }
@@ -329,6 +331,7 @@ static int export_make(struct course *c, json_t *fact)
 	if (rc == 0)
 		rc = course_wait_thing(c, CLOUD_KIND_EXPORT_TASK, pipe_option(fact, "id"),
 				       CLOUD_WANT_READY, PIPE_LONG_WAIT_MS, NULL);
+	rc = course_drop_failed(c, fact, fact, CLOUD_KIND_EXPORT_TASK, rc);
 	return rc < 0 ? rc : exported(c, fact);
 }
 
