@@ -168,6 +168,12 @@ class Job:
     def start(self, **environment):
         self.begin("start", "web1", **environment)
 
+    def order(self, *words):
+        told = subprocess.run([program("pipeline"), words[0], "--state", self.state, "web1", *words[1:]], capture_output=True,
+                              text=True, check=False, timeout=120, env=self.emulator.environment())
+        if told.returncode:
+            raise Failed(f"pipeline {' '.join(words)}: {told.stdout}{told.stderr}")
+
     def activation(self):
         found = glob.glob(os.path.join(self.state, "j-*", "activation"))
         if not found:
@@ -183,9 +189,6 @@ class Job:
         except ValueError:
             return {}
         return jobs[0] if isinstance(jobs, list) and jobs else jobs or {}
-
-    def known(self):
-        return bool(glob.glob(os.path.join(self.state, "j-*", "journal")))
 
     def clean(self):
         """`pipeline clean` without any state."""
@@ -238,3 +241,41 @@ def same_bytes(image, source):
                           check=False)
     if told.returncode or not re.search("Images are identical", told.stdout):
         raise Failed(f"{image} is not {source}: {told.stdout}{told.stderr}")
+
+
+# ---- whole jobs ----
+
+BEIJING = {"storage_region": "cn-beijing", "bucket": "coldlift-beijing"}
+SINGAPORE = {"storage_region": "ap-southeast-1", "bucket": "coldlift-singapore"}
+
+
+def small_disks(folder, count=1):
+    """Disks with a few MiB at their beginning and in their middle."""
+    paths = []
+    for n in range(count):
+        path = os.path.join(folder, f"source{n}.raw")
+        with open(path, "wb") as f:
+            f.write(os.urandom(3 << 20))
+            f.seek(40 << 20)
+            f.write(os.urandom(1 << 20))
+            f.truncate(64 << 20)
+        paths.append(path)
+    return paths
+
+
+def whole(folder, emulator, disks=1, source=None, images=1, **options):
+    """A job from the beginning to its end, undisturbed from our side; the cloud's state afterwards."""
+    source = source or Source(folder, small_disks(folder, disks))
+    job = Job(folder, emulator, disks=[{"size_gib": 20}] * len(source.disks), **options)
+    job.run()
+    status = job.follow(source)
+    if status != 0:
+        raise Failed(f"pipeline ended with {status}:\n{job.tail()}")
+    state = emulator.state()
+    if "CALLS" in os.environ:
+        with open(os.environ["CALLS"], "w", encoding="utf-8") as f:
+            json.dump(emulator.calls(), f)
+    check_clean(state, images)
+    for n, path in enumerate(source.disks):
+        same_bytes(state["ens_images"][-1]["files"][n], path)
+    return state

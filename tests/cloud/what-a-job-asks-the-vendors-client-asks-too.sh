@@ -14,3 +14,4 @@ compare() { # COURSE
 }
 
 compare by-images
+compare by-uploads

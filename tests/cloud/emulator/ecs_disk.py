@@ -182,7 +182,7 @@ async def finish_snapshot(cloud, snapshot):
         if snapshot.status != "progressing":
             return
         snapshot.progress = 25 * step
-    snapshot.status = "accomplished"
+    snapshot.status = "accomplished" if cloud.lucky("snapshot") else "failed"
 
 
 SNAPSHOT = TAGS + """

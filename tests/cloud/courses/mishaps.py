@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs to which things happen: nothing in stock, a bad network, a wrong clock, every error code."""
+
+import json
+import os
+import shutil
+import signal
+
+from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, check_clean, small_disks, whole
+
+
+def sold_out(folder):
+    """The first choices of instance type cannot be had; the next is taken."""
+    with Emulator(folder, sold_out=["ecs.t6*", "ecs.t5*", "ecs.s6-c1m1*", "ecs.n4*", "ecs.n1*"]) as emulator:
+        state = whole(folder, emulator, way="ecs", **SINGAPORE)
+        if state["made"]["instance"] != 1:
+            raise Failed(f"made {state['made']}")
+
+
+def disturbed(folder):
+    """Throttling, errors of the servers, and replies that are lost after the effect."""
+    with Emulator(folder) as emulator:
+        emulator.fault("error", chance=0.08, code="Throttling.User", retry_after_ms=50)
+        emulator.fault("error", chance=0.05, code="ServiceUnavailable", product="*")
+        emulator.fault("lost-reply", chance=0.08)
+        emulator.fault("refuse", chance=0.05)
+        emulator.fault("lost-reply", origin="instance", action="UploadPart", nth=1)
+        for way, where in (("ecs", SINGAPORE), ("direct", BEIJING)):
+            job = os.path.join(folder, way)
+            os.makedirs(job)
+            state = whole(job, emulator, images=1 if way == "ecs" else 2, way=way, **where)
+        print(f"{len(state['faults_applied'])} faults in {state['client_calls']} calls")
+        if len(state["faults_applied"]) < 5:
+            raise Failed("hardly anything went wrong; the course shows little")
+
+
+def wrong_clock(folder):
+    """The clock of this host is 20 minutes off."""
+    with Emulator(folder, skew_s=1200) as emulator:
+        whole(folder, emulator, way="ecs", **SINGAPORE)
+
+
+def forgotten(folder):
+    """The state directory is lost in the middle; what the job made is found by its tag and removed."""
+    with Emulator(folder) as emulator:
+        source = Source(folder, small_disks(folder))
+        for n, what in enumerate(("RunInstances", "ImportImage")):
+            emulator.ask("POST", "reset", {})
+            job = Job(os.path.join(folder, str(n)), emulator, way="ecs" if n else "direct", **SINGAPORE)
+            job.run()
+            emulator.fault("kill-after", action=what, nth=1, pid=job.process.pid)
+            if job.follow(source) != -signal.SIGKILL:
+                raise Failed(f"it was not killed at {what}:\n{job.tail()}")
+            shutil.rmtree(job.state)
+            os.makedirs(job.state)
+            if not emulator.state()["left_over"]:
+                raise Failed("there is nothing to clean")
+            job.clean()
+            check_clean(emulator.state(), images=None)
+
+
+# Codes that ask for another try, by the action that they come from; a job meets all of them on its way and ends well.
+AGAIN = {
+    "CreateVpc": "Throttling Throttling.User Throttling.Api Throttling.ConcurrentLimitExceeded Rejected.Throttling",
+    "CreateVSwitch": "TaskConflict IncorrectVSwitchStatus IncorrectVpcStatus OperationConflict OperationFailed.DistibuteLock",
+    "CreateSecurityGroup": "ServiceUnavailable ServiceUnavailable.RegionMaintaining InternalError UnknownError SystemBusy",
+    "AuthorizeSecurityGroup": "Operation.Conflict InvalidOperation.Conflict SignatureNonceUsed Throttling.DeepPageSkip",
+    "RunInstances": "IdempotentProcessing LastTokenProcessing OperationFailed.LastTokenProcessing TOKEN_PROCESSING "
+                    "OperationDenied.NoStock InvalidInstanceType.ZoneNotSupported InvalidInstanceType.NotSupported "
+                    "InvalidSystemDiskCategory.ValueNotSupported InvalidDataDiskCategory.ValueNotSupported",
+    "StopInstance": "IncorrectInstanceStatus IncorrectInstanceStatus.Initializing",
+    "CreateSnapshot": "IncorrectDiskStatus IncorrectDiskStatus.Initializing IncorrectDiskStatus.CreatingSnapshot "
+                      "IncorrectDiskStatus.Transferring IncorrectVolumeStatus",
+    "CreateImage": "InvalidSnapshotId.NotReady InvalidImageName.Duplicated",
+    "ExportImage": "ServiceUnavailable",
+    "ImportImage": "CallInterface",
+    "DeleteInstance": "IncorrectInstanceStatus OperationConflict",
+    "DeleteImage": "ImageIsImporting",
+    "DeleteSecurityGroup": "DependencyViolation",
+    "DeleteVSwitch": "DependencyViolation IncorrectRouteEntryStatus",
+    "DeleteVpc": "DependencyViolation.VSwitch DependencyViolation.SecurityGroup Forbbiden IncorrectVpcStatus",
+}
+# Codes that end a run and are told; `retry` goes on when the reason has gone.
+FINAL = ("QuotaExceeded.Vpc QuotaExceeded InvalidAccountStatus.NotEnoughBalance InsufficientBalance Account.Arrearage "
+         "InvalidPayMethod PaymentMethodNotFound InvalidAccountStatus.SnapshotServiceUnavailable RealNameAuthenticationError "
+         "Forbidden.RAM Forbidden.Unauthorized Forbidden.SubUser Forbidden Forbidden.NotSupportRAM Forbidden.RiskControl "
+         "InvalidAccessKeyId.NotFound InvalidAccessKeyId.Inactive Forbidden.AccessKeyDisabled SignatureDoesNotMatch "
+         "IncompleteSignature InvalidParameter MissingParameter InvalidCidrBlock.Malformed IdempotentParameterMismatch "
+         "InvalidIdempotenceParameter.Mismatch IdempotenceParamNotMatch InvalidParamter.Conflict NoPermission").split()
+
+
+def met_codes(folder):
+    """Every code that asks for another try comes once or more; the job ends in one image all the same."""
+    with Emulator(folder) as emulator:
+        for action, codes in AGAIN.items():
+            for n, code in enumerate(codes.split(), 1):
+                emulator.fault("error", action=action, nth=n, code=code)
+        state = whole(folder, emulator, way="ecs", **SINGAPORE)
+        met = {f"{a['action']} {a['code']}" for a in state["faults_applied"]}
+        missed = {f"{action} {code}" for action, codes in AGAIN.items() for code in codes.split()} - met
+        if missed:
+            raise Failed(f"not met: {missed}")
+
+
+def told_codes(folder):
+    """Every code that ends a run is told by its name, with a sentence; when its reason has gone the job can be retried."""
+    with Emulator(folder, real_instances=False) as emulator:
+        job = Job(folder, emulator, way="direct", **BEIJING)
+        for n, code in enumerate(FINAL):
+            emulator.ask("DELETE", "faults")
+            emulator.fault("error", action="CreateVpc", nth=1, code=code)
+            job.begin("retry", "web1") if n else job.run()
+            status = job.process.wait(60)
+            told = job.status()
+            if status != 1 or told.get("state") != "InError" or code not in json.dumps(told):
+                raise Failed(f"{code}: ended with {status}: {told}\n{job.tail(10)}")
+        job.begin("delete", "web1")
+        if job.process.wait(60) != 0:
+            raise Failed(job.tail(10))
+        check_clean(emulator.state(), images=0)

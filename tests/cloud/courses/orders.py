@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs that get orders, fail in the middle, or run again; and what is opened, kept and left alone meanwhile."""
+
+import os
+
+from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, check_clean, small_disks, wait_until
+
+
+def job_of(folder, emulator, **options):
+    return Source(folder, small_disks(folder)), Job(folder, emulator, **options)
+
+
+def failed_on_the_way(folder):
+    """A snapshot, an image, an export and an import that fail for good each end a run; `retry` makes another of what failed, and
+    of the failed ones nothing stays."""
+    with Emulator(folder, failures={"snapshot": 1, "image": 1, "export": 1, "import": 1}) as emulator:
+        source, job = job_of(folder, emulator, way="ecs", **SINGAPORE)
+        job.run()
+        ends = [job.follow(source)]
+        while ends[-1] == 1 and len(ends) < 6:
+            if job.status().get("state") != "InError":
+                raise Failed(f"not InError: {job.status()}")
+            job.begin("retry", "web1")
+            ends.append(job.follow(source))
+        if ends != [1, 1, 1, 1, 0]:
+            raise Failed(f"ended with {ends}:\n{job.tail()}")
+        check_clean(emulator.state())
+
+
+def cancelled(folder):
+    """Cancelled while it waits for data, and while it makes the image: everything is given back."""
+    with Emulator(folder) as emulator:
+        for n, (way, action) in enumerate((("direct", None), ("ecs", "CreateImage"))):
+            emulator.ask("POST", "reset", {})
+            here = os.path.join(folder, str(n))
+            os.makedirs(here)
+            source, job = job_of(here, emulator, way=way, **SINGAPORE)
+            job.run()
+            wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+            if action:
+                emulator.set(times={"image": 30000})
+                source.send(job.activation())
+                source.says(job.activation(), "Finished")
+                wait_until(action, 60, lambda: any(c["action"] == action for c in emulator.calls()))
+            job.order("cancel")
+            if job.process.wait(60) not in (0, 75):
+                raise Failed(f"ended with {job.process.returncode}:\n{job.tail()}")
+            check_clean(emulator.state(), images=0)
+            emulator.set(times={"image": 120})
+
+
+def incremental(folder):
+    """Two runs and a cut-over of one job that keeps two images: the instance stays between the runs, and goes at the end."""
+    with Emulator(folder) as emulator:
+        source, job = job_of(folder, emulator, way="direct", run_once=False, max_images=2, **BEIJING)
+        job.run()
+        for run in range(3):
+            status = job.follow(source)
+            if status != 0:
+                raise Failed(f"run {run + 1} ended with {status}:\n{job.tail()}")
+            wanted = "Finished" if run == 2 else "Waiting"
+            if job.status().get("state") != wanted:
+                raise Failed(f"not {wanted} but {job.status()}")
+            if run < 2:
+                job.copied = False
+                job.begin("cut-over" if run else "start", "web1")
+        state = emulator.state()
+        check_clean(state, images=2)
+        if state["made"]["instance"] != 1 or state["made"]["ens_image"] != 3:
+            raise Failed(f"made {state['made']}")
+
+
+def opened_to_the_source_alone(folder):
+    """Two ports, one address; the network that was given is used and left alone."""
+    with Emulator(folder) as emulator:
+        first = os.path.join(folder, "first")
+        os.makedirs(first)
+        _, job = job_of(first, emulator, way="direct", **BEIJING)
+        job.run()
+        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        things = emulator.state()["things"]
+        rules = sorted((r["IpProtocol"], r["PortRange"], r["SourceCidrIp"]) for g in things["group"] for r in g["rules"])
+        if rules != [("TCP", "8080/8080", "127.0.0.1/32"), ("TCP", "8703/8703", "127.0.0.1/32")]:
+            raise Failed(f"opened: {rules}")
+        if things["instance"][0]["name"] != "No_Delete_SMC_Transition_Instance":
+            raise Failed(f"the instance is called {things['instance'][0]['name']}")
+        untagged = [f"{t['kind']} {t['id']}" for kind in ("vpc", "vswitch", "group", "instance", "disk")
+                    for t in things[kind] if "coldlift-job" not in t["tags"]]
+        if untagged:
+            raise Failed(f"without a tag: {untagged}")
+        second = os.path.join(folder, "second")
+        os.makedirs(second)
+        given = {"vpc_id": things["vpc"][0]["id"], "vswitch_id": things["vswitch"][0]["id"]}
+        source, other = job_of(second, emulator, way="direct", **BEIJING, **given)
+        other.run()
+        if other.follow(source) != 0:
+            raise Failed(other.tail())
+        left = [entry for entry in emulator.state()["left_over"] if given["vpc_id"] in entry or given["vswitch_id"] in entry]
+        if len(left) != 2:
+            raise Failed("the network that was given is gone")
+        job.order("cancel")
+        job.process.wait(60)
+        check_clean(emulator.state())
+
+
+def older_signatures(folder):
+    """RPC V1 and OSS V1, a versioned bucket, and keys of a role instead of a user's."""
+    bucket = {"coldlift-singapore": {"region": "ap-southeast-1", "versioning": "Enabled"}}
+    with Emulator(folder, buckets=bucket, metadata_role="operator") as emulator:
+        more = {"COLDLIFT_RPC_SIGNATURE": "v1", "COLDLIFT_OSS_SIGNATURE": "v1", "ALIBABA_CLOUD_ACCESS_KEY_ID": "",
+                "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "", "HOME": folder,
+                "COLDLIFT_ENDPOINT_METADATA": f"{emulator.endpoint}/_emulator/metadata"}
+        source, job = job_of(folder, emulator, way="ecs", **SINGAPORE)
+        job.run(**more)
+        if job.follow(source) != 0:
+            raise Failed(job.tail())
+        check_clean(emulator.state())
+        schemes = {(c["product"], c["scheme"]) for c in emulator.calls() if c["origin"] == "client"}
+        if not {("ecs", "V1"), ("vpc", "V1"), ("ens", "V1"), ("oss", "V1")} <= schemes:
+            raise Failed(f"signed by {schemes}")
