@@ -104,7 +104,9 @@ static bool read_qcow2(struct layout *l, struct cursor *c)
 	if (l->l2_used)
 		read_numbers(c, l->l2, LAYOUT_L2_ENTRIES);
 	l->first_block = cursor_be64(c);
-	if (l->first_block + 2 > l->blocks_max)
+	/* The blocks in memory are those of the place where it goes on. */
+	if (l->first_block > l->blocks_max - 2 ||
+	    (l->part_offset >> LAYOUT_BLOCK_SHIFT) - l->first_block > 1)
 		return false;
 	read_numbers(c, l->blocks, l->first_block);
 	for (unsigned i = 0; i < 2; i++)
