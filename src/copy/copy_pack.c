@@ -167,6 +167,7 @@ static bool compress_stream(struct packer *p, struct item *item, const uint8_t *
 		ZSTD_CCtx_setParametersUsingCCtxParams(p->context, p->params);
 	}
 	p->stream_step = step;
+	p->stream_set = true;
 	/* Not smaller: the frame ends here unfinished, and the next chunk begins another. */
 	if (ZSTD_compressStream2(p->context, &out, &in, ZSTD_e_flush) != 0) {
 		p->stream_step = 0;
@@ -195,8 +196,9 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 		return false;
 	if (p->lane >= 0 && stream_levels[compression])
 		return compress_stream(p, item, plain, compression);
-	if (p->stream_step)
+	if (p->stream_set)
 		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
+	p->stream_set = false;
 	p->stream_step = 0;
 	ZSTD_CCtx_setParameter(p->context, ZSTD_c_compressionLevel, zstd_levels[compression]);
 	/* Room for 97 % only, so that zstd gives up as soon as it does not pay. */

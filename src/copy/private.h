@@ -114,6 +114,7 @@ struct packer {
 	int lane;      /* of the stream; -1: none */
 	unsigned window_log;
 	unsigned stream_step; /* that the frame under way has; 0: none is */
+	bool stream_set;      /* the context has a stream's parameters, under way or not */
 	uint8_t *gathered;
 	uint8_t *spare; /* exchanged with an item's buffer when that was compressed */
 };

@@ -362,6 +362,31 @@ static void a_stream_unpacks_in_order_and_remembers(void **state)
 	free_bed(b);
 }
 
+/* The next round may have fewer connections, and none left for this worker's stream. */
+static void chunks_after_a_stream_say_their_size_again(void **state)
+{
+	struct bed *b = new_bed(4);
+	size_t bytes = pack_stream_bytes(7, 22);
+	struct packer p;
+
+	(void)state;
+	assert_int_equal(pack_init(&p, max_of(bytes, pack_context_bytes(7))), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		pack_use_stream(&p, i % 2 ? -1 : 3, i % 2 ? 0 : 22);
+		fill_text(b->item.data, MIB);
+		b->item.kind = ITEM_CHUNK;
+		b->item.bytes = MIB;
+		pack_one(&p, &b->item, 7);
+		assert_int_equal(b->item.wire.codec, i % 2 ? WIRE_CODEC_ZSTD : WIRE_CODEC_STREAM);
+		if (i % 2)
+			assert_int_equal(ZSTD_getFrameContentSize(b->item.wire.data,
+								  b->item.wire.data_bytes),
+					 MIB);
+	}
+	pack_fini(&p);
+	free_bed(b);
+}
+
 static void what_does_not_shrink_is_sent_plain(void **state)
 {
 	struct bed *b = new_bed(4);
@@ -507,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_bad_sector_in_a_gap_does_no_harm),
 		cmocka_unit_test(a_packed_chunk_unpacks_to_its_set_blocks),
 		cmocka_unit_test(a_stream_unpacks_in_order_and_remembers),
+		cmocka_unit_test(chunks_after_a_stream_say_their_size_again),
 		cmocka_unit_test(what_does_not_shrink_is_sent_plain),
 		cmocka_unit_test(a_chunk_of_zeros_becomes_a_zero_range),
 		cmocka_unit_test(each_step_of_compression_sends_no_more_than_the_one_before),
