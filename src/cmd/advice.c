@@ -134,6 +134,9 @@ static const struct advice {
 	 "The receiver's disk lost what it had said was safe. Replace that disk, then copy again."},
 	{"RECEIVER_NOT_FOUND", "Put the receiver beside the pipeline, or name it with the job's "
 			       "\"receiver\"."},
+	{"RECEIVER_PART_LOST",
+	 "Start the receiver again; what arrived is kept. Its machine's kernel "
+	 "log says if memory ran out."},
 	{"RECEIVER_REPLY_INVALID", "Use receiver and pipeline of the same version."},
 	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
 				 "open to this address, and cable, VLAN and route here."},

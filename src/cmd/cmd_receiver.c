@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -205,6 +206,26 @@ static _Noreturn void leave(int status)
 	_exit(status);
 }
 
+/* Until a signal says so (0), or one of our processes has ended, without which nothing is whole. */
+static int wait_for_end(const sigset_t *signals)
+{
+	int got = 0, how = 0;
+
+	for (;;) {
+		sigwait(signals, &got);
+		if (got != SIGCHLD) {
+			log_info("ending on %s", strsignal(got));
+			return 0;
+		}
+		if (waitpid(-1, &how, WNOHANG) <= 0)
+			continue; /* one was stopped, or goes on */
+		return fail_code(ECHILD, "RECEIVER_PART_LOST",
+				 "a process of the receiver has ended (%s %d)",
+				 WIFSIGNALED(how) ? "signal" : "status",
+				 WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+	}
+}
+
 int cmd_receiver_serve(int argc, char **argv)
 {
 	struct serve s = {.o = {.control_port = 8080,
@@ -215,7 +236,7 @@ int cmd_receiver_serve(int argc, char **argv)
 				.confine = true}};
 	struct receiver *r = NULL;
 	sigset_t signals;
-	int status = parse(&s, argc, argv), rc, got;
+	int status = parse(&s, argc, argv), rc;
 
 	if (status >= 0)
 		return status;
@@ -225,13 +246,14 @@ int cmd_receiver_serve(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	rc = receiver_start(&s.o, &r);
 	if (rc < 0)
 		leave(cmd_receiver_report("serve", rc));
 	announce(r, &s);
-	sigwait(&signals, &got);
-	log_info("ending on %s", strsignal(got));
+	rc = wait_for_end(&signals);
+	status = rc < 0 ? cmd_receiver_report("serve", rc) : CMD_DONE;
 	receiver_stop(r);
-	leave(CMD_DONE);
+	leave(status);
 }

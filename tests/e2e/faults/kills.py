@@ -69,9 +69,19 @@ class Receiver:
         self.ports = (int(found[1]), int(found[2]))
         self.activation = found[3]
 
-    def kill(self, number=signal.SIGKILL):
+    def kill(self, number=signal.SIGKILL, last_part=True):
+        """last_part: wait until the last of its processes is gone, too."""
+        parts = self.parts()
         self.process.send_signal(number)
-        return self.process.wait(60)
+        status = self.process.wait(60)
+        while last_part and any(os.path.exists(f"/proc/{pid}") for pid in parts):
+            time.sleep(0.005)
+        return status
+
+    def parts(self):
+        """All its processes."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as f:
+            return [self.process.pid] + [int(pid) for pid in f.read().split()]
 
     def path(self, name):
         return os.path.join(self.where, name)
@@ -202,9 +212,26 @@ class Run:
         self.start_migrator()
 
     def receiver_killed(self):
-        self.receiver.kill()
+        # One that is started again at once meets what is left of the one before.
+        at_once = self.rng.random() < 0.5
+        self.receiver.kill(last_part=not at_once)
+        if not at_once:
+            self.check_journals()
+            self.short(0.3)
+        self.receiver.start()
+
+    def receiver_part_killed(self):
+        """It is several processes, and none goes on without the others."""
+        parts = self.receiver.parts()
+        part = self.rng.choice(parts)
+        os.kill(part, signal.SIGKILL)
+        self.proxy.trigger.release()
+        status = self.receiver.process.wait(30)
+        if part != parts[0] and status != 1:
+            raise Failed(f"the receiver lost a part and ended with status {status}")
+        for pid in parts:
+            self.wait_until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "a part of the receiver goes on alone")
         self.check_journals()
-        self.short(0.3)
         self.receiver.start()
 
     def receiver_terminated(self):
@@ -293,19 +320,23 @@ class Run:
         self.check_journals()
         self.receiver.start()
 
-    ANY = (migrator_killed, migrator_killed, migrator_terminated, receiver_killed, receiver_killed, receiver_terminated, both_killed,
-           both_stopped_for_a_while, network_reset, network_closed_in_order, network_away, network_damaged, network_damaged,
-           network_held_up, network_held_up_and_cut)
+    ANY = (migrator_killed, migrator_killed, migrator_terminated, receiver_killed, receiver_killed, receiver_part_killed,
+           receiver_terminated, both_killed, both_stopped_for_a_while, network_reset, network_closed_in_order, network_away,
+           network_damaged, network_damaged, network_held_up, network_held_up_and_cut)
     REAL_DISK = (disk_full, disk_frozen, disk_without_power, disk_without_power)
 
     # ---- the course ----
 
-    def wait_end_of_migrator(self):
+    @staticmethod
+    def wait_until(fact, otherwise):
         deadline = time.monotonic() + RUN_LIMIT_S
-        while self.migrator.poll() is None:
+        while not fact():
             if time.monotonic() > deadline:
-                raise Failed("the migrator does not end")
+                raise Failed(otherwise)
             time.sleep(0.01)
+
+    def wait_end_of_migrator(self):
+        self.wait_until(lambda: self.migrator.poll() is not None, "the migrator does not end")
 
     def arm(self):
         done = sum(len(chunks) for _, chunks in self.before.values()) * MIB
@@ -429,6 +460,9 @@ def one_run(options, number, real_disk):
         run = Run(options, folder, rng, real_disk)
         run.go(rng.choice((1, 1, 1, 2, 3)) if options.each is None else options.each)
         return {"number": number, "disturbed": run.disturbed, "again": run.sent_again, "starts": run.starts, "error": None}
+    except medium.Pinned as e:
+        print(f"run {number} does not count: {e}", flush=True)
+        return {"number": number, "disturbed": collections.Counter(), "again": [], "starts": 0, "error": None}
     except Exception as e:  # the lane's process must tell it, whatever it is
         trace = "" if isinstance(e, (Failed, journal.Bad)) else traceback.format_exc()
         return {"number": number, "disturbed": collections.Counter(), "again": [], "starts": 0,

@@ -7,10 +7,18 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # linux/fs/ext4/ext4.h
 NO_LOG_FLUSH = 2  # as when the power goes: what was not synced is lost
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
+
+
+PINNED_LIMIT_S = 40
+
+
+class Pinned(Exception):
+    """The file system cannot be mounted afresh, which is nobody's fault here."""
 
 
 class Folder:
@@ -58,9 +66,21 @@ class Disk:
         self._ioctl(EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
 
     def power_on(self):
-        """Nobody may have a file open on it."""
-        subprocess.run(["umount", self.path], check=True)
-        self._mount()
+        """Nobody may have a file open on it. A mount namespace that somebody on this machine made meanwhile holds a
+        copy of the mount, and with it the dead file system, until that namespace ends."""
+        deadline = time.monotonic() + PINNED_LIMIT_S
+        while True:
+            if subprocess.run(["umount", self.path], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+                self._mount()
+            try:
+                os.listdir(self.path)
+                with open(os.path.join(self.path, "alive"), "wb"):
+                    pass
+                return
+            except OSError as e:
+                if e.errno != errno.EIO or time.monotonic() > deadline:
+                    raise Pinned(f"{self.path} does not come back") from e
+            time.sleep(0.2)
 
     def fill(self):
         with open(os.path.join(self.path, "ballast"), "wb") as f:
@@ -87,10 +107,6 @@ class Disk:
             subprocess.run(["umount", self.path], check=False)
         subprocess.run(["losetup", "--detach", self.device], check=False)
 
-
-def can_make_disks():
-    """Root, a loop device and ext4."""
-    return os.geteuid() == 0 and os.path.exists("/dev/loop-control")
 
 
 def make(folder, mib, real):
