@@ -4,13 +4,9 @@
  * migration, on any machine. Reads only.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -19,6 +15,7 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_receiver.h"
+#include "image/image.h"
 #include "verify/verify.h"
 
 #define LEAVES_MAX_BYTES (256 * MIB)
@@ -30,12 +27,6 @@ struct args {
 	const char *leaves;
 	int index; /* -1: the only one */
 	bool rest;
-};
-
-struct raw {
-	int fd;
-	const char *path;
-	uint64_t hole_from, hole_to; /* last answer of SEEK_DATA */
 };
 
 static int usage(FILE *to)
@@ -98,29 +89,27 @@ static int parse(int argc, char **argv, struct args *args)
 	return optind == argc && args->disk && args->proof ? 0 : '?';
 }
 
-static int raw_read(void *ctx, void *buf, size_t bytes, uint64_t offset_bytes)
+static int read_image(void *ctx, void *buf, size_t bytes, uint64_t offset_bytes)
 {
-	struct raw *r = ctx;
-	int rc = io_pread(r->fd, buf, bytes, offset_bytes, r->path);
-
-	/* Terabytes may go by; they are not worth the machine's page cache. */
-	posix_fadvise(r->fd, (off_t)offset_bytes, (off_t)bytes, POSIX_FADV_DONTNEED);
-	return rc;
+	return image_read(ctx, buf, bytes, offset_bytes);
 }
 
-static bool raw_zero(void *ctx, uint64_t offset_bytes, uint64_t length_bytes)
+static bool is_zero(void *ctx, uint64_t offset_bytes, uint64_t length_bytes)
 {
-	struct raw *r = ctx;
-	off_t data;
+	uint64_t done = 0, bytes;
+	bool zero = true;
 
-	if (offset_bytes < r->hole_from || offset_bytes >= r->hole_to) {
-		data = lseek(r->fd, (off_t)offset_bytes, SEEK_DATA);
-		r->hole_from = offset_bytes;
-		r->hole_to = data >= 0	      ? (uint64_t)data
-			     : errno == ENXIO ? UINT64_MAX
-					      : offset_bytes;
+	while (zero && done < length_bytes) {
+		if (image_extent(ctx, offset_bytes + done, length_bytes - done, &bytes, &zero) < 0)
+			return false; /* reading it will say why */
+		done += bytes;
 	}
-	return range_ok(offset_bytes, length_bytes, r->hole_to);
+	return zero;
+}
+
+static void close_image(struct image **i)
+{
+	image_close(*i);
 }
 
 static void say_wrong(void *ctx, uint64_t chunk)
@@ -179,19 +168,21 @@ static int prove(const struct args *args)
 {
 	CLEANUP_JSON json_t *json = NULL;
 	CLEANUP_FREE char *leaves_data = NULL;
-	CLEANUP_CLOSE int fd = io_open(args->disk, O_RDONLY, 0);
-	struct raw raw = {.fd = fd, .path = args->disk};
-	struct verify_image image = {.read = raw_read, .zero = raw_zero, .ctx = &raw};
+	CLEANUP(close_image) struct image *file = NULL;
+	struct verify_image image = {.read = read_image, .zero = is_zero};
 	struct verify_proof proof;
 	struct verify_leaves leaves;
 	struct verify_image_result result;
 	uint64_t lines = 0;
 	struct verify_image_options o = {
 		.image = &image, .proof = &proof, .rest = args->rest, .ctx = &lines};
-	int rc = fd < 0 ? fd : io_size(fd, args->disk, &image.size_bytes);
+	int rc = image_open(args->disk, &file);
 
-	if (rc == 0)
-		rc = json_read_file(args->proof, &json);
+	if (rc < 0)
+		return rc;
+	image.ctx = file;
+	image.size_bytes = image_size(file);
+	rc = json_read_file(args->proof, &json);
 	if (rc == 0)
 		rc = verify_proof_read(json, args->index, &proof);
 	if (rc == 0 && args->leaves) {

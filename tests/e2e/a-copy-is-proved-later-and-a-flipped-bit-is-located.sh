@@ -41,6 +41,17 @@ refused prove --leaves "$work/proof/verify.leaves"
 [ "$(grep -c '^differs: ' "$work/verify.out")" -eq 1 ] || fail "$(cat "$work/verify.out")"
 grep -q "^differs: bytes $((50 * mib)) to $((51 * mib - 1))\$" "$work/verify.out" || fail "$(cat "$work/verify.out")"
 
+if command -v qemu-img >/dev/null; then
+	qemu-img convert -O qcow2 -c "$target/disk0.raw" "$work/copy"
+	prove --leaves "$work/proof/verify.leaves" --rest || fail "qcow2: $(cat "$work/verify.err")"
+	cp --sparse=always "$target/disk0.raw" "$work/raw"
+	printf x | dd of="$work/raw" bs=1 seek=$((50 * mib + 7)) conv=notrunc status=none
+	qemu-img convert -O qcow2 -c "$work/raw" "$work/copy"
+	refused prove --leaves "$work/proof/verify.leaves"
+	grep -q "^differs: bytes $((50 * mib)) to $((51 * mib - 1))\$" "$work/verify.out" || fail "$(cat "$work/verify.out")"
+fi
+
+cp --sparse=always "$target/disk0.raw" "$work/copy"
 truncate -s 60M "$work/copy"
 refused prove
 grep -q 'VERIFY_TOO_SMALL' "$work/verify.err" || fail "$(cat "$work/verify.err")"
