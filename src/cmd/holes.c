@@ -35,17 +35,22 @@ static const char *guest_name(const struct holes *h, const struct disk_place *p,
 	return strcmp(at, "/") == 0 ? name : arena_printf(h->arena, "%s%s", at, name);
 }
 
+/* Lists of names are shared by the places of one inode, so each gets its own. */
 static void use_guest_names(const struct holes *h, struct disk_places *places)
 {
 	for (size_t i = 0; i < places->count; i++) {
 		struct disk_place *p = &places->list[i];
+		const char **names;
+		size_t n = 0;
 
-		for (size_t k = 0; p->names && p->names[k]; k++) {
-			/* A list may be shared by several places: not twice. */
-			if (i > 0 && p->names == places->list[i - 1].names)
-				break;
-			p->names[k] = guest_name(h, p, p->names[k]);
-		}
+		while (p->names && p->names[n])
+			n++;
+		if (!n)
+			continue;
+		names = arena_alloc(h->arena, (n + 1) * sizeof(*names));
+		for (size_t k = 0; k < n; k++)
+			names[k] = guest_name(h, p, p->names[k]);
+		p->names = names;
 	}
 }
 

@@ -30,6 +30,8 @@ struct run {
 	struct map *map;
 	json_t *prepare_json;
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
+	char run_id_text[2 * WIRE_RUN_ID_BYTES + 1];
+	char source_print[65]; /* of superblocks and metadata: was the source used since? */
 
 	struct copy_target targets[MAP_DISKS_MAX];
 	struct copy_options copy_options;
@@ -65,6 +67,12 @@ void run_link_stop(struct run *r);
 
 /* Write an artefact into the directory and put a copy to the receiver. */
 int run_keep(struct run *r, const char *name, const json_t *artefact);
+
+/* Run id, print of the source, and holes; kept while the copy runs. */
+#define COPY_STATE "copy-state.json"
+
+/* Look what an earlier run left, and say so (run_resume.c). Before COPY_STATE is written. */
+int run_recognise(struct run *r);
 
 int run_keep_bytes(struct run *r, const char *name, const void *data, size_t bytes);
 

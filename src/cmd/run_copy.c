@@ -15,7 +15,6 @@
 #include "verify/verify.h"
 
 #define COPY_PATIENCE_MS (15 * 60 * 1000u)
-#define STATE_FILE	 "copy-state.json"
 
 /* Same plan and same views: what the receiver holds of this run is what would be read again. */
 static int make_run_id(struct run *r)
@@ -51,11 +50,6 @@ static void fill_targets(struct run *r)
 
 /* ---- holes ---- */
 
-static void run_id_text(const struct run *r, char text[2 * WIRE_RUN_ID_BYTES + 1])
-{
-	hex_encode(r->run_id, sizeof(r->run_id), text);
-}
-
 /*
  * Chunks with holes that were allowed are durable like any other, and a migrator that was started
  * again does not read them: so the list is kept before they are sent.
@@ -63,26 +57,22 @@ static void run_id_text(const struct run *r, char text[2 * WIRE_RUN_ID_BYTES + 1
 static int keep_holes(void *ctx, const json_t *list)
 {
 	struct run *r = ctx;
-	CLEANUP_JSON json_t *state = NULL;
-	char id[2 * WIRE_RUN_ID_BYTES + 1];
+	CLEANUP_JSON json_t *state =
+		json_pack("{s:s,s:s,s:s,s:O}", "plan_digest", r->plan->digest, "run_id",
+			  r->run_id_text, "source_print", r->source_print, "holes", list);
 
-	run_id_text(r, id);
-	state = json_pack("{s:s,s:s,s:O}", "plan_digest", r->plan->digest, "run_id", id, "holes",
-			  list);
-	return state ? run_keep(r, STATE_FILE, state) : fail(ENOMEM, STATE_FILE);
+	return state ? run_keep(r, COPY_STATE, state) : fail(ENOMEM, COPY_STATE);
 }
 
 /* What an earlier life under this run id had to leave out. */
 static json_t *take_up_holes(struct run *r)
 {
 	CLEANUP_JSON json_t *state = NULL;
-	const char *path = arena_printf(r->arena, "%s/%s", r->dir, STATE_FILE), *id = NULL;
-	char own[2 * WIRE_RUN_ID_BYTES + 1];
+	const char *path = arena_printf(r->arena, "%s/%s", r->dir, COPY_STATE), *id = NULL;
 	json_t *list = NULL;
 
-	run_id_text(r, own);
 	if (access(path, F_OK) || json_read_file(path, &state) < 0 ||
-	    json_get_string(state, "run_id", &id) < 0 || strcmp(id, own) != 0 ||
+	    json_get_string(state, "run_id", &id) < 0 || strcmp(id, r->run_id_text) != 0 ||
 	    json_get_array(state, "holes", &list) < 0)
 		return json_array();
 	return json_incref(list);
@@ -109,12 +99,34 @@ static int set_up_holes(struct run *r)
 
 /* ---- copy ---- */
 
+/* How much an earlier run has saved. */
+static void tell_kept(const struct run *r)
+{
+	for (size_t i = 0; i < r->copied.disk_count; i++) {
+		const struct copy_disk_result *d = &r->copied.disks[i];
+
+		if (d->skipped_chunks + d->kept_chunks)
+			log_info("disk %s: of %llu MiB, %llu were there and not read, %llu were "
+				 "read and the "
+				 "same, %llu were sent (%llu of these in part)",
+				 r->map->disks[i].name, (unsigned long long)d->chunks,
+				 (unsigned long long)d->skipped_chunks,
+				 (unsigned long long)d->kept_chunks,
+				 (unsigned long long)d->sent_chunks,
+				 (unsigned long long)d->patched_chunks);
+	}
+}
+
 int run_copy(struct run *r)
 {
 	int rc = make_run_id(r);
 
 	if (rc == 0)
+		rc = run_recognise(r);
+	if (rc == 0)
 		rc = set_up_holes(r);
+	if (rc == 0)
+		rc = keep_holes(r, r->holes.list);
 	if (rc < 0)
 		return rc;
 	r->copy_options = (struct copy_options){.map = r->map,
@@ -133,6 +145,7 @@ int run_copy(struct run *r)
 	fill_targets(r);
 	run_show_step(r, "copying");
 	rc = copy_run(&r->copy_options, &r->copied);
+	tell_kept(r);
 	/* Views that ran out of memory show garbage: that is the reason behind whatever else
 	 * failed. */
 	return prepare_check() == -ENOSPC ? -ENOSPC : rc;

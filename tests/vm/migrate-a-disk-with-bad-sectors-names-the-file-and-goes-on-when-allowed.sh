@@ -54,6 +54,7 @@ taken=$(sed -n 's/.*"chunks": *\([0-9]*\).*/\1/p' "$vm_dir/state/artefacts/verif
 
 migrate lenient '{"holes_outside": ["/etc", "/srv/database"]}'
 vm_wait lenient 400 'Finished|InError'
+vm_says lenient 'its disks have not been used since' || fail "the console does not say that the source is as it was"
 vm_says lenient 'all is copied but 1.5 KiB in 2 places that cannot be read' || fail "the console does not say what is lacking"
 vm_stop lenient
 python3 - "$vm_dir/state/artefacts/verify.json" "$first" "$second" <<'PY'
