@@ -175,4 +175,7 @@ int copy_read_chunk(const struct copy_options *options, unsigned disk, uint64_t 
 		    uint64_t target_bytes, uint8_t *buf);
 void copy_result_fini(struct copy_result *result);
 
+/* Whether a failure, with the reason that stands, is that of a receiver which may come back. */
+bool copy_is_lost(int rc);
+
 #endif

@@ -205,7 +205,7 @@ static void set_phase(struct round *r, enum copy_phase phase)
  * A receiver that cannot be reached, or broke off wherever it was, may come back; what it has said
  * is final.
  */
-static bool is_lost(int rc)
+bool copy_is_lost(int rc)
 {
 	switch (-rc) {
 	case EPIPE:
@@ -237,20 +237,20 @@ static int work_round(struct round *r, bool *lost)
 		rc = round_ask(r);
 	}
 	if (rc < 0) {
-		*lost = is_lost(rc);
+		*lost = copy_is_lost(rc);
 		return rc;
 	}
 	set_phase(r, COPY_RUNNING);
 	run_threads(r);
 	if (r->rc < 0) {
-		*lost = r->lost && is_lost(r->rc);
+		*lost = r->lost && copy_is_lost(r->rc);
 		err_adopt(r->code, r->reason);
 		return r->rc;
 	}
 	set_phase(r, COPY_SETTLING);
 	rc = round_settle(r);
 	if (rc < 0) {
-		*lost = is_lost(rc);
+		*lost = copy_is_lost(rc);
 		return rc;
 	}
 	/* All that is good is safe now, whatever becomes of the rest. */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 
 #define TIMEOUT_MS   (10 * 60 * 1000)
 #define PROGRESS_MS  300
+#define RETRY_US     500000
 #define ROUNDS_MAX   3
 #define UNKNOW_BYTES 512
 
@@ -300,6 +302,31 @@ static int mismatch(const struct verify_result *result, const struct map *map)
 	return 0;
 }
 
+static void start_over(struct verify_disk *d)
+{
+	free(d->states);
+	free(d->digests);
+	*d = (struct verify_disk){0};
+}
+
+/* A receiver that goes away is waited for, as in the copy. */
+static int read_back_patiently(const struct verify_options *o, struct verify_result *result,
+			       unsigned i)
+{
+	uint64_t start_ms = clock_ms();
+
+	for (;;) {
+		int rc = read_back(o, result, i);
+
+		if (rc == 0 || !copy_is_lost(rc) || clock_ms() - start_ms >= o->copy->patience_ms ||
+		    (o->copy->control && atomic_load(&o->copy->control->cancelled)))
+			return rc;
+		log_warn("disk %s: %s; trying again", o->copy->map->disks[i].name, err_reason());
+		start_over(&result->disks[i]);
+		usleep(RETRY_US);
+	}
+}
+
 int verify_run(const struct verify_options *o, struct verify_result *result)
 {
 	const struct map *map = o->copy->map;
@@ -309,7 +336,7 @@ int verify_run(const struct verify_options *o, struct verify_result *result)
 	if (!result->arena)
 		return fail(ENOMEM, "verify");
 	for (unsigned i = 0; rc == 0 && i < map->disk_count; i++) {
-		rc = read_back(o, result, i);
+		rc = read_back_patiently(o, result, i);
 		if (rc < 0)
 			return fail_in(rc, "verify disk %s", map->disks[i].name);
 	}

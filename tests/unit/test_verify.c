@@ -261,6 +261,38 @@ static void a_chunk_that_is_lacking_is_sent(void **state)
 	assert_equal(b);
 }
 
+/* At the first word of the receiver it goes away, and comes back. */
+static void restart(void *ctx, unsigned disk, uint64_t done_chunks, uint64_t chunks)
+{
+	struct bed *b = ctx;
+	struct fixture *f = &b->fixture;
+
+	(void)disk;
+	(void)done_chunks;
+	(void)chunks;
+	if (f->options.data_port)
+		return;
+	f->options.data_port = f->activation.data_port;
+	f->options.control_port = f->activation.control_port;
+	fixture_stop(f);
+	fixture_start(f);
+}
+
+static void a_receiver_that_goes_away_is_asked_again(void **state)
+{
+	struct bed *b = *state;
+
+	copy(b);
+	flip(b->copy, 12 * MIB);
+	b->v.progress = restart;
+	b->v.ctx = b;
+	b->options.patience_ms = 20000;
+	assert_int_equal(verify(b), 0);
+	assert_int_not_equal(b->fixture.options.data_port, 0);
+	assert_int_equal(b->result.disks[0].compared_chunks, 17);
+	assert_equal(b);
+}
+
 /* ---- without the receiver ---- */
 
 struct memory {
@@ -376,6 +408,7 @@ int main(void)
 		TEST(the_file_that_a_flipped_bit_hits_is_named),
 		TEST(what_was_never_read_like_that_stays_wrong),
 		TEST(a_chunk_that_is_lacking_is_sent),
+		TEST(a_receiver_that_goes_away_is_asked_again),
 		TEST(a_file_is_proved_and_a_difference_located_by_its_leaves),
 		TEST(damaged_leaves_are_refused),
 	};
