@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The copy as a whole: memory, disk after disk, what the caller is told. See copy.h. */
+/* The copy as a whole: memory, disks at the same time, what the caller is told. See copy.h. */
 #include "copy/copy.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -12,6 +13,10 @@
 
 /* Weight of the past in smoothed rates, for a look every half second: some four seconds. */
 #define SMOOTH 0.88
+
+#define DISKS_AT_ONCE	   4u
+#define SHARE_MIN_BYTES	   (20 * MIB)
+#define ENGINE_STACK_BYTES (1024 * 1024)
 
 const char *copy_phase_name(enum copy_phase phase)
 {
@@ -30,7 +35,7 @@ const char *copy_phase_name(enum copy_phase phase)
 
 static void look_at_round(struct engine *e, struct round *r)
 {
-	struct copy_progress *p = &e->progress[r->disk];
+	struct copy_progress *p = &e->whole->progress[r->disk];
 	uint64_t skipped, ours;
 
 	pthread_mutex_lock(&r->cursor.lock);
@@ -49,7 +54,7 @@ static void look_at_round(struct engine *e, struct round *r)
 }
 
 /* What was there before is not speed: rates count what moved, and so does the time left. */
-static void look_at_rates(struct engine *e, uint64_t done_bytes, uint64_t wire_bytes)
+static void look_at_rates(struct whole *e, uint64_t done_bytes, uint64_t wire_bytes)
 {
 	uint64_t now_us = clock_us(), us = now_us - e->look_us;
 	double weight = SMOOTH;
@@ -73,8 +78,10 @@ static void look_at_rates(struct engine *e, uint64_t done_bytes, uint64_t wire_b
 
 void engine_report(struct engine *e, struct round *r, unsigned disk, const char *message)
 {
+	struct whole *whole = e->whole;
+	LOCK_SCOPE(&whole->lock);
 	uint64_t total = 0, done = 0, skipped = 0, wire = 0;
-	struct copy_status status = {.disks = e->progress,
+	struct copy_status status = {.disks = whole->progress,
 				     .disk_count = e->options->map->disk_count,
 				     .current = disk,
 				     .left_ms = UINT64_MAX,
@@ -85,17 +92,17 @@ void engine_report(struct engine *e, struct round *r, unsigned disk, const char 
 	if (r)
 		look_at_round(e, r);
 	for (size_t i = 0; i < status.disk_count; i++) {
-		total += e->progress[i].total_bytes;
-		done += e->progress[i].done_bytes;
-		skipped += e->progress[i].skipped_bytes;
-		wire += e->progress[i].wire_bytes;
+		total += whole->progress[i].total_bytes;
+		done += whole->progress[i].done_bytes;
+		skipped += whole->progress[i].skipped_bytes;
+		wire += whole->progress[i].wire_bytes;
 	}
-	look_at_rates(e, done - min_of(done, skipped), wire);
-	status.read_bytes_per_s = (uint64_t)e->done_per_s;
-	status.wire_bytes_per_s = (uint64_t)e->wire_per_s;
-	if (e->done_per_s >= 1)
-		status.left_ms =
-			(uint64_t)((double)(total - min_of(total, done)) * 1000 / e->done_per_s);
+	look_at_rates(whole, done - min_of(done, skipped), wire);
+	status.read_bytes_per_s = (uint64_t)whole->done_per_s;
+	status.wire_bytes_per_s = (uint64_t)whole->wire_per_s;
+	if (whole->done_per_s >= 1)
+		status.left_ms = (uint64_t)((double)(total - min_of(total, done)) * 1000 /
+					    whole->done_per_s);
 	if (e->options->status)
 		e->options->status(e->options->status_ctx, &status);
 }
@@ -137,33 +144,158 @@ static void free_memory(struct engine *e)
 	free(e->packers);
 }
 
-static void start_progress(struct engine *e)
+bool engine_ending(const struct engine *e)
 {
-	const struct map *map = e->options->map;
-
-	for (unsigned i = 0; i < map->disk_count; i++)
-		e->progress[i] = (struct copy_progress){.disk = i,
-							.name = map->disks[i].name,
-							.total_bytes = map->disks[i].source_bytes};
-	e->result->disk_count = map->disk_count;
-	e->reached_ms = clock_ms();
+	return atomic_load(&e->control->cancelled) || atomic_load(&e->whole->stop);
 }
 
-static int run_disks(struct engine *e)
+static void start_progress(struct whole *whole, const struct copy_options *o,
+			   struct copy_result *result)
 {
-	const struct budget *b = &e->budget;
-	int rc = budget_make(e->options, &e->budget);
+	for (unsigned i = 0; i < o->map->disk_count; i++)
+		whole->progress[i] = (struct copy_progress){
+			.disk = i,
+			.name = o->map->disks[i].name,
+			.total_bytes = o->map->disks[i].source_bytes,
+		};
+	result->disk_count = o->map->disk_count;
+}
 
+/* ---- several disks at the same time ---- */
+
+/* Two disks of the map that are read from one spinning disk would only make it seek. */
+static bool spindle_is_shared(const struct map *map, const struct sources *sources)
+{
+	for (size_t source = 0; source < sources->count; source++) {
+		unsigned users = 0;
+
+		if (!sources->list[source].rotational)
+			continue;
+		for (size_t d = 0; d < map->disk_count; d++) {
+			const struct map_entry *e = map->disks[d].entries;
+			size_t i = 0;
+
+			while (i < map->disks[d].count &&
+			       (e[i].kind != MAP_SOURCE || e[i].source != source))
+				i++;
+			users += i < map->disks[d].count;
+		}
+		if (users > 1)
+			return true;
+	}
+	return false;
+}
+
+/* Memory is shared out evenly; fewer disks go at once when a share would be too small. */
+static int share_out(const struct copy_options *o, unsigned *at_once, struct budget *share)
+{
+	struct copy_options part = *o;
+
+	for (; *at_once > 1; --*at_once) {
+		part.memory_bytes = budget_total_bytes(o) / *at_once;
+		if (part.memory_bytes >= SHARE_MIN_BYTES && budget_make(&part, share) == 0)
+			return 0;
+	}
+	return budget_make(o, share);
+}
+
+static void note_failure(struct whole *whole, int rc)
+{
+	LOCK_SCOPE(&whole->lock);
+
+	if (whole->rc == 0) {
+		whole->rc = rc;
+		snprintf(whole->code, sizeof(whole->code), "%s", err_code());
+		snprintf(whole->reason, sizeof(whole->reason), "%s", err_reason());
+	}
+	atomic_store(&whole->stop, true);
+}
+
+/* Copy the next disk, until there is none. */
+static void *engine_main(void *arg)
+{
+	struct engine *e = arg;
+	struct whole *whole = e->whole;
+	unsigned disk;
+
+	while (!atomic_load(&whole->stop) &&
+	       (disk = atomic_fetch_add(&whole->next_disk, 1)) < e->options->map->disk_count) {
+		int rc;
+
+		e->reached_ms = clock_ms();
+		rc = disk_copy(e, disk);
+		if (rc < 0)
+			note_failure(whole, rc);
+	}
+	return NULL;
+}
+
+static int make_engine(struct engine *e, const struct engine *model)
+{
+	int rc;
+
+	*e = *model;
+	queue_init(&e->pool);
+	rc = take_memory(e);
+	return rc < 0 ? rc : sources_open(&e->sources, e->options);
+}
+
+static void unmake_engine(struct engine *e)
+{
+	sources_close(&e->sources);
+	free_memory(e);
+	queue_fini(&e->pool);
+}
+
+/* The calling thread copies with the first engine, and one more thread with each of the others. */
+static int run_engines(struct engine *engines, unsigned count)
+{
+	pthread_t threads[DISKS_AT_ONCE] = {0};
+	struct whole *whole = engines[0].whole;
+	pthread_attr_t attr;
+	unsigned n = 1;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, ENGINE_STACK_BYTES);
+	/* Without a thread its disks wait for another engine. */
+	while (n < count && pthread_create(&threads[n], &attr, engine_main, &engines[n]) == 0)
+		n++;
+	pthread_attr_destroy(&attr);
+	engine_main(&engines[0]);
+	while (--n > 0)
+		pthread_join(threads[n], NULL);
+	if (whole->rc < 0)
+		err_adopt(whole->code, whole->reason);
+	return whole->rc;
+}
+
+static int run_disks(struct engine *model)
+{
+	const struct copy_options *o = model->options;
+	const struct budget *b = &model->budget;
+	unsigned at_once = max_of(1u, min_of((unsigned)o->map->disk_count, DISKS_AT_ONCE));
+	struct engine engines[DISKS_AT_ONCE];
+	struct sources sources;
+	unsigned made = 0;
+	int rc = sources_open(&sources, o);
+
+	if (rc == 0 && spindle_is_shared(o->map, &sources))
+		at_once = 1;
+	sources_close(&sources);
+	if (rc == 0)
+		rc = share_out(o, &at_once, &model->budget);
 	if (rc < 0)
 		return rc;
-	log_info("copy: %llu MiB of memory: %u chunks on their way, %u workers of %llu KiB",
-		 (unsigned long long)(b->total_bytes / MIB), b->items, b->workers,
-		 (unsigned long long)((b->context_bytes + 2 * WIRE_CHUNK_BYTES) / KIB));
-	rc = take_memory(e);
+	log_info("copy: %llu MiB of memory: %u disks at a time, each with %u chunks on their way "
+		 "and %u workers of %llu KiB",
+		 (unsigned long long)(at_once * b->total_bytes / MIB), at_once, b->items,
+		 b->workers, (unsigned long long)((b->context_bytes + 2 * WIRE_CHUNK_BYTES) / KIB));
+	while (rc == 0 && made < at_once)
+		rc = make_engine(&engines[made++], model);
 	if (rc == 0)
-		rc = sources_open(&e->sources, e->options);
-	for (unsigned i = 0; rc == 0 && i < e->options->map->disk_count; i++)
-		rc = disk_copy(e, i);
+		rc = run_engines(engines, at_once);
+	while (made > 0)
+		unmake_engine(&engines[--made]);
 	return rc;
 }
 
@@ -182,7 +314,8 @@ static void finish_result(struct copy_result *result)
 
 int copy_run(const struct copy_options *options, struct copy_result *result)
 {
-	struct engine e = {.options = options, .result = result};
+	struct whole whole = {0};
+	struct engine e = {.whole = &whole, .options = options, .result = result};
 	uint64_t start_ms = clock_ms();
 	int rc;
 
@@ -191,15 +324,13 @@ int copy_run(const struct copy_options *options, struct copy_result *result)
 		return fail(EINVAL, "compression is 0 to %d", COPY_COMPRESSION_MAX);
 	e.control = options->control ? options->control : &e.no_control;
 	atomic_store(&e.compression, options->compression);
-	queue_init(&e.pool);
-	rate_init(&e.rate);
-	start_progress(&e);
+	pthread_mutex_init(&whole.lock, NULL);
+	rate_init(&whole.rate);
+	start_progress(&whole, options, result);
 	rc = run_disks(&e);
 	finish_result(result);
-	sources_close(&e.sources);
-	free_memory(&e);
-	rate_fini(&e.rate);
-	queue_fini(&e.pool);
+	rate_fini(&whole.rate);
+	pthread_mutex_destroy(&whole.lock);
 	result->elapsed_ms = clock_ms() - start_ms;
 	return rc;
 }

@@ -76,7 +76,8 @@ struct copy_status {
 	const char *message;  /* "" or a line for people */
 };
 
-/* Called from the thread that runs copy_run(), about every interval_ms. */
+/* Called about every interval_ms for each disk under way, from threads of the copy, never from two
+ * at once. */
 typedef void (*copy_status_fn)(void *ctx, const struct copy_status *status);
 
 /* What could not be read of a source, with all patience: these bytes are zero on the target. */

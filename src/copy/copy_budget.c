@@ -71,14 +71,17 @@ static uint64_t choose_total(unsigned compression)
 	return max_of(total, min_of(least_bytes(compression), free_bytes / 2));
 }
 
+uint64_t budget_total_bytes(const struct copy_options *o)
+{
+	return o->memory_bytes ? o->memory_bytes : choose_total(o->compression);
+}
+
 int budget_make(const struct copy_options *o, struct budget *b)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t left;
 
-	*b = (struct budget){.total_bytes = o->memory_bytes, .workers = o->workers};
-	if (!b->total_bytes)
-		b->total_bytes = choose_total(o->compression);
+	*b = (struct budget){.total_bytes = budget_total_bytes(o), .workers = o->workers};
 	if (!b->workers)
 		b->workers = (unsigned)max_of(processors, 1L);
 	b->workers = min_of(b->workers, (unsigned)COPY_WORKERS_MAX);

@@ -104,8 +104,10 @@ static void adapt(struct engine *e, struct round *r)
 		atomic_store(&e->compression, now - 1);
 }
 
-static int poll_durable(struct round *r, struct copy_progress *p)
+static int poll_durable(struct round *r)
 {
+	struct whole *whole = r->engine->whole;
+	struct copy_progress *p = &whole->progress[r->disk];
 	struct wire_durable d;
 	uint64_t pending_bytes;
 	int rc;
@@ -117,7 +119,9 @@ static int poll_durable(struct round *r, struct copy_progress *p)
 		return rc;
 	r->engine->reached_ms = clock_ms();
 	pending_bytes = d.pending_chunks * WIRE_CHUNK_BYTES;
+	pthread_mutex_lock(&whole->lock);
 	p->durable_bytes = p->done_bytes - min_of(p->done_bytes, pending_bytes);
+	pthread_mutex_unlock(&whole->lock);
 	return 0;
 }
 
@@ -132,7 +136,7 @@ static void watch(struct round *r)
 		int rc;
 
 		adapt(e, r);
-		if (atomic_load(&e->control->cancelled))
+		if (engine_ending(e))
 			round_go_on(r);
 		if (clock_ms() < next_ms)
 			continue;
@@ -141,17 +145,28 @@ static void watch(struct round *r)
 		/* While nothing else moves, a dead network would keep this thread for long. */
 		if (atomic_load(&r->stop) || atomic_load(&e->control->paused))
 			continue;
-		rc = poll_durable(r, &e->progress[r->disk]);
+		rc = poll_durable(r);
 		if (rc < 0)
 			round_fail(r, rc, true);
 	}
+}
+
+/* The time in which chunks of any disk move. */
+static void count_running(struct engine *e, bool begins)
+{
+	struct whole *whole = e->whole;
+	LOCK_SCOPE(&whole->lock);
+
+	if (begins && whole->running++ == 0)
+		whole->running_since_ms = clock_ms();
+	if (!begins && --whole->running == 0)
+		e->result->running_ms += clock_ms() - whole->running_since_ms;
 }
 
 static void run_threads(struct round *r)
 {
 	struct engine *e = r->engine;
 	struct hand hands[HANDS_MAX];
-	uint64_t start_ms = clock_ms();
 	unsigned n;
 
 	/* The threads of the round before are gone, so every item is free. */
@@ -159,11 +174,12 @@ static void run_threads(struct round *r)
 	queue_init(&e->pool);
 	for (unsigned i = 0; i < e->budget.items; i++)
 		queue_push(&e->pool, &e->items[i]);
+	count_running(e, true);
 	n = start_all(r, hands);
 	watch(r);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(hands[i].thread, NULL);
-	e->result->running_ms += clock_ms() - start_ms;
+	count_running(e, false);
 }
 
 /* ---- a round ---- */
@@ -195,9 +211,19 @@ static void fini_round(struct round *r)
 	pthread_mutex_destroy(&r->cursor.lock);
 }
 
+static void note_phase(struct engine *e, unsigned disk, enum copy_phase phase)
+{
+	struct copy_progress *p = &e->whole->progress[disk];
+	LOCK_SCOPE(&e->whole->lock);
+
+	p->phase = phase;
+	if (phase == COPY_DONE)
+		p->durable_bytes = p->done_bytes;
+}
+
 static void set_phase(struct round *r, enum copy_phase phase)
 {
-	r->engine->progress[r->disk].phase = phase;
+	note_phase(r->engine, r->disk, phase);
 	engine_report(r->engine, r, r->disk, "");
 }
 
@@ -283,9 +309,9 @@ static void wait_again(struct engine *e, unsigned disk, unsigned attempt)
 	char message[ERR_REASON_MAX];
 
 	snprintf(message, sizeof(message), "%s", err_reason());
-	log_warn("disk %s: %s; trying again", e->progress[disk].name, message);
-	e->progress[disk].phase = COPY_CONNECTING;
-	while (clock_ms() < until_ms && !atomic_load(&e->control->cancelled)) {
+	log_warn("disk %s: %s; trying again", e->options->map->disks[disk].name, message);
+	note_phase(e, disk, COPY_CONNECTING);
+	while (clock_ms() < until_ms && !engine_ending(e)) {
 		engine_report(e, NULL, disk, message);
 		usleep(100000);
 	}
@@ -314,12 +340,14 @@ static int next_round(struct engine *e, unsigned disk, struct disk_state *state,
 /* 0: try again. Otherwise the failure stands. */
 static int after_loss(struct engine *e, unsigned disk, int rc, unsigned attempt)
 {
-	if (atomic_load(&e->control->cancelled))
+	if (engine_ending(e))
 		return fail_code(ECANCELED, "COPY_CANCELLED", "the copy was cancelled");
 	if (clock_ms() - e->reached_ms >= e->options->patience_ms)
 		return rc;
 	wait_again(e, disk, attempt);
+	pthread_mutex_lock(&e->whole->lock);
 	e->result->reconnects++;
+	pthread_mutex_unlock(&e->whole->lock);
 	return 0;
 }
 
@@ -364,8 +392,7 @@ int disk_copy(struct engine *e, unsigned disk)
 	rescue_fini(&state.rescue);
 	if (rc < 0)
 		return rc;
-	e->progress[disk].phase = COPY_DONE;
-	e->progress[disk].durable_bytes = e->progress[disk].done_bytes;
+	note_phase(e, disk, COPY_DONE);
 	engine_report(e, NULL, disk, "");
 	return 0;
 }

@@ -48,6 +48,13 @@ bool round_go_on(struct round *r)
 				   false);
 			return false;
 		}
+		if (atomic_load(&r->engine->whole->stop)) {
+			round_fail(r,
+				   fail_code(ECANCELED, "COPY_CANCELLED",
+					     "the copy ended, as another disk failed"),
+				   false);
+			return false;
+		}
 		if (!atomic_load(&control->paused))
 			return true;
 		usleep(PAUSE_LOOK_US);

@@ -274,14 +274,14 @@ static int wait_turn(struct sender *s, const struct item *item)
 
 	/* The guesses so far are set right by what really left. */
 	wire_nbd_counters(s->nbd, &sent, &received);
-	due_us = rate_reserve(&r->engine->rate, mbit,
+	due_us = rate_reserve(&r->engine->whole->rate, mbit,
 			      (int64_t)bytes + (int64_t)(sent - s->charged_bytes), now_us);
 	s->charged_bytes = sent + bytes;
 	for (; now_us < due_us; now_us = clock_us()) {
 		uint64_t wait_us = min_of(due_us - now_us, (uint64_t)20000);
 		int rc = 0;
 
-		if (atomic_load(&r->stop) || atomic_load(&r->engine->control->cancelled) ||
+		if (atomic_load(&r->stop) || engine_ending(r->engine) ||
 		    atomic_load(&r->engine->control->rate_mbit) != mbit)
 			return 0;
 		if (wire_nbd_in_flight(s->nbd) && wait_us >= 1000)

@@ -101,6 +101,9 @@ struct budget {
 	unsigned window_log;	  /* of a worker's stream; 0: none */
 };
 
+/* What a copy with these options may take in all. */
+uint64_t budget_total_bytes(const struct copy_options *o);
+
 /* -ENOMEM, COPY_NO_MEMORY, when not even the least fits. */
 int budget_make(const struct copy_options *o, struct budget *b);
 
@@ -340,7 +343,26 @@ bool cursor_next(struct cursor_run *c, struct item *item);
 
 /* ---- one disk: copy_disk.c, copy_round.c, copy_stage.c, copy_send.c ---- */
 
+/* What the disks that are copied at the same time have in common. */
+struct whole {
+	pthread_mutex_t lock; /* of progress, rates, and the caller's status function */
+	struct rate rate;
+	struct copy_progress progress[MAP_DISKS_MAX];
+	/* Smoothed rates, and what stood at the last look. */
+	uint64_t look_us, look_done_bytes, look_wire_bytes;
+	double done_per_s, wire_per_s;
+	unsigned running; /* disks whose chunks move now */
+	uint64_t running_since_ms;
+	atomic_uint next_disk;
+	atomic_bool stop; /* one failed for good: the others end */
+	int rc;		  /* its failure */
+	char code[ERR_CODE_MAX];
+	char reason[ERR_REASON_MAX];
+};
+
+/* One disk at a time goes through an engine; memory and threads are its own. */
 struct engine {
+	struct whole *whole;
 	const struct copy_options *options;
 	struct copy_control *control;
 	struct copy_control no_control;
@@ -349,16 +371,14 @@ struct engine {
 	struct packer *packers;
 	struct sources sources;
 	struct queue pool;
-	struct rate rate;
 	struct copy_result *result;
-	struct copy_progress progress[MAP_DISKS_MAX];
 	atomic_uint compression; /* in use */
 	atomic_uint broken_streams;
 	uint64_t reached_ms; /* when a receiver answered last */
-	/* Smoothed rates, and what stood at the last look. */
-	uint64_t look_us, look_done_bytes, look_wire_bytes;
-	double done_per_s, wire_per_s;
 };
+
+/* The caller wants an end, or another disk has failed. */
+bool engine_ending(const struct engine *e);
 
 struct round {
 	struct engine *engine;

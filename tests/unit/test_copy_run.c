@@ -370,6 +370,135 @@ static void a_new_limit_holds_while_it_runs(void **state)
 	assert_target(f, 0, f->bytes, SOURCE_BYTES);
 }
 
+/* ---- several disks ---- */
+
+static void three_disks(struct fixture *f)
+{
+	static const char *const names[] = {"sda", "sdb", "sdc"};
+
+	map_add_source(f->map, f->source, "sdb", SOURCE_BYTES);
+	for (unsigned i = 0; i < 3; i++) {
+		map_add_disk(f->map, names[i], SOURCE_BYTES);
+		map_add_range(f->map, i, 0, SOURCE_BYTES, i == 1, 0);
+	}
+	announce(f, 0);
+	f->options.memory_bytes = 64 * MIB;
+}
+
+/* How many are under way at this moment, at most. */
+static void count_moving(struct fixture *f, const struct copy_status *s)
+{
+	uint64_t moving = 0;
+
+	for (size_t i = 0; i < s->disk_count; i++)
+		moving += s->disks[i].phase == COPY_RUNNING && s->disks[i].done_bytes > 0 &&
+			  s->disks[i].done_bytes < s->disks[i].total_bytes;
+	f->mark = max_of(f->mark, moving);
+}
+
+static void several_disks_move_at_the_same_time_within_one_limit(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t wire_bytes = 0;
+
+	three_disks(f);
+	f->options.compression = 0;
+	f->order = count_moving;
+	atomic_store(&f->control.rate_mbit, 160);
+	assert_int_equal(run(f), 0);
+	assert_int_equal(f->mark, 3);
+	assert_int_equal(f->last_done, 3 * SOURCE_BYTES);
+	assert_int_equal(f->last_durable, 3 * SOURCE_BYTES);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_target(f, i, f->bytes, SOURCE_BYTES);
+		wire_bytes += f->result.disks[i].wire_bytes;
+	}
+	/* Bits by 160 a microsecond. */
+	assert_true(f->result.running_ms >= wire_bytes * 8 / 160 / 1000 * 95 / 100);
+}
+
+/* Only sdb is broken, and only its second half. */
+static ssize_t read_with_a_bad_disk(void *ctx, unsigned source, void *buf, size_t bytes,
+				    uint64_t offset_bytes)
+{
+	struct fixture *f = ctx;
+
+	if (source == 1 && offset_bytes + bytes > SOURCE_BYTES / 2) {
+		errno = EIO;
+		return -1;
+	}
+	memcpy(buf, f->bytes + offset_bytes, bytes);
+	return (ssize_t)bytes;
+}
+
+static void one_disk_that_fails_ends_the_others_and_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	three_disks(f);
+	f->options.read = read_with_a_bad_disk;
+	f->options.read_ctx = f;
+	/* Slow enough that the others are not done. */
+	atomic_store(&f->control.rate_mbit, 40);
+	assert_true(run(f) < 0);
+	assert_string_equal(err_code(), "SOURCE_READ_ERROR");
+	assert_non_null(strstr(err_reason(), "sdb"));
+	assert_true(f->last_done < f->last_total);
+	f->options.read = NULL;
+	atomic_store(&f->control.rate_mbit, 0);
+	assert_int_equal(run(f), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_target(f, i, f->bytes, SOURCE_BYTES);
+	assert_true(f->result.disks[1].skipped_chunks > 0);
+}
+
+/* ---- adaptive compression ---- */
+
+static void wait_for_more_compression(struct fixture *f, const struct copy_status *s)
+{
+	f->mark = max_of(f->mark, (uint64_t)s->compression);
+	if (f->mark >= 4)
+		atomic_store(&f->control.rate_mbit, 0);
+}
+
+static void a_slow_line_makes_it_compress_more(void **state)
+{
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	f->options.adaptive = true;
+	f->options.compression = 1;
+	f->order = wait_for_more_compression;
+	atomic_store(&f->control.rate_mbit, 10);
+	assert_int_equal(run(f), 0);
+	assert_true(f->mark >= 4);
+	assert_target(f, 0, f->bytes, SOURCE_BYTES);
+}
+
+static void note_least_compression(struct fixture *f, const struct copy_status *s)
+{
+	f->mark = min_of(f->mark, (uint64_t)s->compression);
+}
+
+static void a_fast_line_makes_it_compress_less(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Four times over, so that there is time to find out. */
+	map_add_disk(f->map, "sda", 4 * SOURCE_BYTES);
+	for (unsigned i = 0; i < 4; i++)
+		map_add_range(f->map, 0, i * SOURCE_BYTES, SOURCE_BYTES, 0, 0);
+	announce(f, 0);
+	f->options.adaptive = true;
+	f->options.compression = 10;
+	f->options.workers = 1;
+	f->options.memory_bytes = 48 * MIB;
+	f->order = note_least_compression;
+	f->mark = 10;
+	assert_int_equal(run(f), 0);
+	assert_true(f->mark < 10);
+}
+
 static void a_target_that_is_too_small_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +582,10 @@ int main(void)
 		TEST(a_cancelled_copy_goes_on_when_started_again),
 		TEST(a_paused_copy_stands_still_and_goes_on),
 		TEST(a_new_limit_holds_while_it_runs),
+		TEST(several_disks_move_at_the_same_time_within_one_limit),
+		TEST(one_disk_that_fails_ends_the_others_and_is_named),
+		TEST(a_slow_line_makes_it_compress_more),
+		TEST(a_fast_line_makes_it_compress_less),
 		TEST(a_target_that_is_too_small_is_refused),
 		TEST(wrong_keys_are_final_whatever_the_patience),
 		TEST(nobody_there_is_try_again),
