@@ -113,6 +113,12 @@ int cloud_open(const struct cloud_options *options, struct cloud **out);
 void cloud_close(struct cloud *c);
 
 /*
+ * What a child process may see of the environment: all but the variables that keys are read from.
+ * For its environ, made before the fork; free() the array, its texts are borrowed. NULL: no memory.
+ */
+char **cloud_environment_without_keys(void);
+
+/*
  * Find the keys now and ask STS who they belong to (GetCallerIdentity): account id and ARN, in the
  * arena. Whatever is wrong with keys or clock shows here.
  */

@@ -28,24 +28,49 @@ static const char *env_any(const char *const *names)
 	return NULL;
 }
 
+static const char *const id_names[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABACLOUD_ACCESS_KEY_ID",
+				       "ALICLOUD_ACCESS_KEY", NULL};
+static const char *const secret_names[] = {"ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+					   "ALIBABACLOUD_ACCESS_KEY_SECRET", "ALICLOUD_SECRET_KEY",
+					   NULL};
+static const char *const token_names[] = {"ALIBABA_CLOUD_SECURITY_TOKEN",
+					  "ALIBABACLOUD_SECURITY_TOKEN", "ALICLOUD_SECURITY_TOKEN",
+					  NULL};
+
+/* "NAME=value" of one of the names. */
+static bool is_of(const char *entry, const char *const *names)
+{
+	for (; *names; names++)
+		if (strncmp(entry, *names, strlen(*names)) == 0 && entry[strlen(*names)] == '=')
+			return true;
+	return false;
+}
+
+char **cloud_environment_without_keys(void)
+{
+	size_t count = 0, kept = 0;
+	char **out;
+
+	while (environ && environ[count])
+		count++;
+	out = calloc(count + 1, sizeof(*out));
+	for (size_t i = 0; out && i < count; i++)
+		if (!is_of(environ[i], id_names) && !is_of(environ[i], secret_names) &&
+		    !is_of(environ[i], token_names))
+			out[kept++] = environ[i];
+	return out;
+}
+
 int keys_from_environment(struct credentials *k)
 {
-	static const char *const id[] = {"ALIBABA_CLOUD_ACCESS_KEY_ID",
-					 "ALIBABACLOUD_ACCESS_KEY_ID", "ALICLOUD_ACCESS_KEY", NULL};
-	static const char *const secret[] = {"ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-					     "ALIBABACLOUD_ACCESS_KEY_SECRET",
-					     "ALICLOUD_SECRET_KEY", NULL};
-	static const char *const token[] = {"ALIBABA_CLOUD_SECURITY_TOKEN",
-					    "ALIBABACLOUD_SECURITY_TOKEN",
-					    "ALICLOUD_SECURITY_TOKEN", NULL};
-	const char *got_id = env_any(id), *got_secret = env_any(secret);
+	const char *got_id = env_any(id_names), *got_secret = env_any(secret_names);
 
 	if (!got_id && !got_secret)
 		return -ENOENT;
 	if (!got_id || !got_secret)
 		return fail_code(EACCES, "CLOUD_KEYS_MISSING",
 				 "the environment holds an access key or a secret, but not both");
-	return keyset_set(&k->base, got_id, got_secret, env_any(token), 0);
+	return keyset_set(&k->base, got_id, got_secret, env_any(token_names), 0);
 }
 
 static const char *str(const json_t *o, const char *key)

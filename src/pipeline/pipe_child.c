@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "cloud/cloud.h"
 #include "pipeline/pipe_local.h"
 
 #define START_MS 15000
@@ -68,9 +69,10 @@ static int child_paths(struct course *c, struct child_paths *p)
 	return rc < 0 ? rc : io_mkdir(p->files, 0700);
 }
 
-static void child_main(const char *const argv[], int said_fd, int log_fd) __attribute__((noreturn));
+static void child_main(const char *const argv[], char **env, int said_fd, int log_fd)
+	__attribute__((noreturn));
 
-static void child_main(const char *const argv[], int said_fd, int log_fd)
+static void child_main(const char *const argv[], char **env, int said_fd, int log_fd)
 {
 	sigset_t none;
 
@@ -78,6 +80,8 @@ static void child_main(const char *const argv[], int said_fd, int log_fd)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Orders from the keyboard are ours; we end the child in order. */
 	setpgid(0, 0);
+	/* It faces the network: keys of the account are none of its business. */
+	environ = env;
 	if (dup2(said_fd, STDOUT_FILENO) >= 0 && dup2(log_fd, STDERR_FILENO) >= 0)
 		execvp(argv[0], (char *const *)argv);
 	dprintf(log_fd, "%s: %s\n", argv[0], strerror(errno));
@@ -111,11 +115,14 @@ static int spawn(struct course *c, const struct child_paths *p)
 	char control[16], data[8];
 	const char *argv[20] = {program(c), "serve",	      "--state", p->state,	"--files",
 				p->files,   "--control-port", control,	 "--data-port", data};
+	CLEANUP_FREE char **env = cloud_environment_without_keys();
 	size_t n = 10;
 	pid_t pid;
 
 	if (said_fd < 0 || log_fd < 0)
 		return -EIO;
+	if (!env)
+		return fail(ENOMEM, "start %s", argv[0]);
 	port_text(c, "control_port", control);
 	port_text(c, "data_port", data);
 	if (*listen) {
@@ -130,7 +137,7 @@ static int spawn(struct course *c, const struct child_paths *p)
 	if (pid < 0)
 		return fail(errno, "start %s", argv[0]);
 	if (pid == 0)
-		child_main(argv, said_fd, log_fd);
+		child_main(argv, env, said_fd, log_fd);
 	c->child = pid;
 	snprintf(control, sizeof(control), "%d", (int)pid);
 	return io_replace_file(p->pid, control, strlen(control), 0600);

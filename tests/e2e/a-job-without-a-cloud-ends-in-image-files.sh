@@ -6,8 +6,12 @@
 
 random_image "$work/source.raw" 20
 truncate -s 64M "$work/source.raw"
+export ALIBABA_CLOUD_ACCESS_KEY_ID=an-id ALIBABA_CLOUD_ACCESS_KEY_SECRET=a-secret-of-the-account
 run_job run name=web1 "${here[@]}" 'formats=["raw","qcow2"]'
 take_activation
+tr '\0' '\n' <"/proc/$(cat "$(job_file receiver.pid)")/environ" >"$work/environment"
+grep -q '^COLDLIFT_STATE=' "$work/environment" || fail "the receiver's environment cannot be seen"
+! grep -q secret-of-the-account "$work/environment" || fail "the receiver was given the account's keys"
 wait_in web1 Syncing
 grep -q "coldlift.activation=$activation" "$(job_file handout.txt)" || fail "no kernel arguments are handed out"
 

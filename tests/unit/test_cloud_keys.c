@@ -419,6 +419,26 @@ static void a_wrong_signature_is_not_quoted(void **state)
 	cloud_close(c);
 }
 
+static void a_child_does_not_inherit_keys(void **state)
+{
+	CLEANUP_FREE char **env = NULL;
+	size_t home = 0;
+
+	(void)state;
+	setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "env-id", 1);
+	setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET "-env", 1);
+	setenv("ALICLOUD_SECURITY_TOKEN", SECRET "-token", 1);
+	env = cloud_environment_without_keys();
+	assert_non_null(env);
+	for (size_t i = 0; env[i]; i++) {
+		assert_null(strstr(env[i], SECRET));
+		assert_null(strstr(env[i], "env-id"));
+		home += strncmp(env[i], "HOME=", 5) == 0;
+	}
+	assert_int_equal(home, 1);
+	unsetenv("ALICLOUD_SECURITY_TOKEN");
+}
+
 /* Last: reads what all the tests above have said. */
 static void no_secret_was_ever_said(void **state)
 {
@@ -443,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup(keys_that_the_cloud_calls_expired_are_renewed_once, fresh),
 		cmocka_unit_test_setup(no_keys_at_all_are_said_to_be_missing, fresh),
 		cmocka_unit_test_setup(a_wrong_signature_is_not_quoted, fresh),
+		cmocka_unit_test_setup(a_child_does_not_inherit_keys, fresh),
 		cmocka_unit_test(no_secret_was_ever_said),
 	};
 
