@@ -226,12 +226,34 @@ int cmd_pipeline_run(int argc, char **argv)
 	rc = run_init(&r);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	r.outside.no_sync =
+		verb == PIPE_CUTOVER && json_is_false(json_object_get(a.settings, "sync"));
 	if (rc == 0)
 		rc = pipe_run(a.root, id, verb, &r.outside);
+	/* A job that waits for its next run in another process is told there. */
+	if (rc == -EBUSY && verb == PIPE_CUTOVER && strcmp(err_code(), "JOB_RUNNING") == 0)
+		rc = pipe_order(a.root, id, verb, NULL, &r.outside);
 	return say_end(&a, id, &r.view, rc);
 }
 
 /* ---- orders ---- */
+
+int cmd_pipeline_tidy(int argc, char **argv)
+{
+	CLEANUP_ARGS struct pipeline_args a;
+	struct run r = {.view.quiet = true};
+	int status = pipeline_args(&a, argc, argv), rc;
+	size_t count = 0;
+
+	if (status >= 0)
+		return status;
+	rc = run_init(&r);
+	if (rc == 0)
+		rc = pipe_tidy(a.root, &r.outside, &count);
+	if (!a.quiet)
+		printf("%zu expired jobs deleted\n", count);
+	return pipeline_report(a.verb, rc);
+}
 
 int cmd_pipeline_order(int argc, char **argv)
 {

@@ -13,6 +13,7 @@
 int cmd_pipeline_create(int argc, char **argv);
 int cmd_pipeline_run(int argc, char **argv);   /* run, start, retry, cut-over */
 int cmd_pipeline_order(int argc, char **argv); /* modify, pause, resume, stop, cancel, delete */
+int cmd_pipeline_tidy(int argc, char **argv);
 int cmd_pipeline_status(int argc, char **argv);
 int cmd_pipeline_clean(int argc, char **argv); /* list, clean */
 int cmd_pipeline_account(int argc, char **argv);

@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 		{"account", cmd_pipeline_account,
 		 "whose keys these are, and whether a job could run"},
 		{"status", cmd_pipeline_status, "what jobs are doing: a table, JSON, or a page"},
+		{"tidy", cmd_pipeline_tidy, "delete jobs that expired a week ago"},
 		{"list", cmd_pipeline_clean, "what jobs made in the account, by tag and name"},
 		{"clean", cmd_pipeline_clean, "remove it, in the right order"},
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The driver; see pipe_course.h. */
-#include "pipeline/pipe_course.h"
+#include "pipeline/pipe_sync.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -298,6 +298,8 @@ static int begin(struct course *c, enum pipe_verb verb)
 		    (j->state == PIPE_STOPPED && j->produced == j->run);
 	int rc = 0;
 
+	if (verb == PIPE_CUTOVER && c->outside->no_sync)
+		next = false;
 	if (verb == PIPE_CUTOVER && !j->last_run)
 		rc = pipe_job_record(j, json_pack("{s:s, s:b}", "kind", "mark", "last_run", 1));
 	if (rc == 0 && next)
@@ -315,6 +317,7 @@ static int record_failure(struct course *c, int rc)
 
 	snprintf(code, sizeof(code), "%s", *err_code() ? err_code() : "InternalError");
 	snprintf(reason, sizeof(reason), "%s", err_reason());
+	sync_diagnostics(c);
 	put = pipe_job_set_error(c->job, c->step ? c->step->name : "", code, reason);
 	if (put < 0)
 		return put;

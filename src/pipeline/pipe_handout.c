@@ -26,6 +26,9 @@ static json_t *source_job(const struct course *c, const char *activation)
 
 	if (job && *pipe_option(o, "name"))
 		json_object_set_new(job, "name", json_string(pipe_option(o, "name")));
+	/* What only the source's own job knows: holes, allowed refusals, disks left out. */
+	if (job && json_object_get(o, "source"))
+		json_object_update_missing(job, json_object_get(o, "source"));
 	return job;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/io.h"
@@ -250,6 +251,19 @@ static json_t *data_disks(const struct course *c, const char *category)
 	return list;
 }
 
+/* If all of us is lost, the instance goes when no job can want it any more. */
+static json_t *release_time(const struct course *c)
+{
+	time_t at = (time_t)(c->job->created_s +
+			     (PIPE_VALID_DAYS_MAX + PIPE_EXPIRED_KEPT_DAYS) * PIPE_DAY_S);
+	char text[CLOCK_TEXT_BYTES];
+	struct tm tm;
+
+	gmtime_r(&at, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:00Z", &tm);
+	return json_string(text);
+}
+
 static json_t *run_params(const struct course *c, const json_t *fact, const char *type,
 			  const char *category, const char *image, const char *userdata)
 {
@@ -267,6 +281,8 @@ static json_t *run_params(const struct course *c, const json_t *fact, const char
 		"UserData", userdata, "Description",
 		"Made by a migration; do not stop, change or release it", "Tag", course_tags(c));
 
+	if (p)
+		json_object_set_new(p, "AutoReleaseTime", release_time(c));
 	if (p && public_net) {
 		json_object_set_new(p, "InternetChargeType", json_string("PayByTraffic"));
 		json_object_set_new(p, "InternetMaxBandwidthOut", json_integer(100));

@@ -81,6 +81,7 @@ static const struct key keys[] = {
 	{"output", "Output", TEXT, BEFORE_START, 1, 4096, NULL, NULL},
 	{"formats", "Formats", ARRAY, BEFORE_START, 1, 2, NULL, "[\"qcow2\"]"},
 	{"source_exit", "SourceExit", CHOICE, BEFORE_START, 0, 0, "poweroff reboot shell", "\"poweroff\""},
+	{"source", "SourceJob", OBJECT, BEFORE_START, 0, 0, NULL, NULL},
 	{"webhook", "Webhook", OBJECT, ALWAYS, 0, 2, NULL, NULL},
 };
 /* clang-format on */

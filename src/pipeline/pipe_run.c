@@ -21,6 +21,7 @@
 #include "pipeline/pipe_show.h"
 
 #define ORDER_TAKEN_MS 20000
+#define PIPE_JOBS_MAX  1000 /* as in SMC */
 
 /* ---- making and finding ---- */
 
@@ -89,13 +90,26 @@ static void new_id(char id[PIPE_ID_BYTES])
 	snprintf(id, PIPE_ID_BYTES, "j-%08llx%s", (unsigned long long)time(NULL) & 0xffffffff, hex);
 }
 
+static int count_one(void *ctx, const char *id)
+{
+	(void)id;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
 int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
 {
 	const char *name = pipe_option(options, "name");
 	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
 	CLEANUP_FREE char *dir = NULL;
+	unsigned jobs = 0;
 	int rc = io_mkdir(root, 0700);
 
+	if (rc == 0)
+		rc = pipe_each(root, count_one, &jobs);
+	if (rc == 0 && jobs >= PIPE_JOBS_MAX)
+		rc = fail_code(EDQUOT, "QuotaExceeded.ReplicationJob",
+			       "there are %u jobs already; delete those that are through", jobs);
 	if (rc == 0 && *name && pipe_find(root, name, id) == 0)
 		rc = fail_code(EEXIST, "ReplicationJobName.Duplicate",
 			       "job %s has the name \"%s\" already", id, name);
@@ -119,7 +133,8 @@ static int wait_until(struct course *c, uint64_t at_s, const char *what)
 {
 	int rc = 0;
 
-	while (rc == 0 && (uint64_t)time(NULL) < at_s) {
+	/* An order to cut over ends the wait for the next run. */
+	while (rc == 0 && (uint64_t)time(NULL) < at_s && !c->job->last_run) {
 		uint64_t left_s = at_s - (uint64_t)time(NULL);
 
 		snprintf(c->progress.step, sizeof(c->progress.step), "%s in %llu:%02llu:%02llu",
@@ -174,6 +189,40 @@ static int run_all(struct course *c, enum pipe_verb verb)
 			return rc;
 		rc = 0;
 	}
+}
+
+struct tidy {
+	const char *root;
+	const struct pipe_outside *outside;
+	size_t count;
+};
+
+static int tidy_one(void *ctx, const char *id)
+{
+	struct tidy *t = ctx;
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+	uint64_t end_s;
+
+	/* What cannot be read is not deleted. */
+	if (pipe_job_open(t->root, id, PIPE_READ, &j) < 0)
+		return 0;
+	end_s = j.created_s +
+		(pipe_option_u64(j.options, "valid_days") + PIPE_EXPIRED_KEPT_DAYS) * PIPE_DAY_S;
+	if (pipe_job_state_now(&j) != PIPE_EXPIRED || (uint64_t)time(NULL) < end_s)
+		return 0;
+	pipe_job_close(&j);
+	log_info("job %s expired more than %d days ago and is deleted", id, PIPE_EXPIRED_KEPT_DAYS);
+	t->count++;
+	return pipe_order(t->root, id, PIPE_DELETE, NULL, t->outside);
+}
+
+int pipe_tidy(const char *root, const struct pipe_outside *outside, size_t *count)
+{
+	struct tidy t = {.root = root, .outside = outside};
+	int rc = pipe_each(root, tidy_one, &t);
+
+	*count = t.count;
+	return rc;
 }
 
 static void course_fini(struct course *c)

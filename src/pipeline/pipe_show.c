@@ -92,7 +92,7 @@ static void bar(unsigned percent, unsigned width, char *out)
 
 static void put_row(FILE *f, const json_t *job, unsigned columns)
 {
-	unsigned width = columns >= 80 ? 16 : 8, name = columns >= 80 ? 20 : 12;
+	unsigned width = columns >= 80 ? 16 : 8, name = columns >= 80 ? 18 : 12;
 	char line[512], words[256], picture[BAR_MAX + 1];
 	unsigned percent = percent_of(job);
 
@@ -101,6 +101,25 @@ static void put_row(FILE *f, const json_t *job, unsigned columns)
 	snprintf(line, sizeof(line), "%-*.*s %-10.10s [%s] %3u%% %s", (int)name, (int)name,
 		 name_of(job), state_of(job), picture, percent, words);
 	fprintf(f, "%.*s\n", (int)columns, line);
+}
+
+/* Words of a paragraph, indented, no line longer than columns unless one word is. */
+static void put_wrapped(FILE *f, const char *text, unsigned columns)
+{
+	size_t at = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " \n");
+
+		if (at && at + 1 + n > columns) {
+			fputc('\n', f);
+			at = 0;
+		}
+		at += (size_t)fprintf(f, at ? " %.*s" : "  %.*s", (int)n, text);
+		text += n;
+		text += strspn(text, " \n");
+	}
+	fputc('\n', f);
 }
 
 static void put_error(FILE *f, const json_t *job, unsigned columns)
@@ -112,16 +131,20 @@ static void put_error(FILE *f, const json_t *job, unsigned columns)
 
 	if (!error)
 		return;
-	snprintf(line, sizeof(line), "  %s: %s", get(error, "code"), get(error, "reason"));
-	fprintf(f, "%.*s\n", (int)columns, line);
-	if (*get(error, "advice")) {
-		snprintf(line, sizeof(line), "  %s", get(error, "advice"));
-		fprintf(f, "%.*s\n", (int)columns, line);
-	}
+	snprintf(line, sizeof(line), "%s: %s", get(error, "code"), get(error, "reason"));
+	put_wrapped(f, line, columns);
+	if (*get(error, "advice"))
+		put_wrapped(f, get(error, "advice"), columns);
 	json_array_foreach (kept, i, v) {
-		snprintf(line, sizeof(line), "  kept, costs: %s%s%s (%s)", get(v, "what"),
+		snprintf(line, sizeof(line), "Kept: %s%s%s, %s.", get(v, "what"),
 			 *get(v, "id") ? " " : "", get(v, "id"), get(v, "costs"));
-		fprintf(f, "%.*s\n", (int)columns, line);
+		put_wrapped(f, line, columns);
+	}
+	if (json_array_size(kept)) {
+		snprintf(line, sizeof(line),
+			 "pipeline retry %s goes on with it, pipeline cancel %s gives it back.",
+			 name_of(job), name_of(job));
+		put_wrapped(f, line, columns);
 	}
 }
 

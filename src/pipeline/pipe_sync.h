@@ -19,6 +19,10 @@ int sync_once(struct course *c, const json_t *fact);
 /* Fetch an artefact of the source into the job's directory; *out NULL when it is not there. */
 int sync_take_artefact(struct course *c, const char *name, json_t **out);
 
+/* Keep what the receiver knows of the source in the job's directory, for whoever looks for the
+ * cause of a failure; as far as it can be had. */
+void sync_diagnostics(struct course *c);
+
 /* The disks of a transfer, from the source's plan and verify.json (may be NULL): index, size_bytes,
  * and the Merkle root. The caller's. */
 json_t *sync_disks(const json_t *plan, const json_t *verify);

@@ -78,7 +78,7 @@ enum pipe_state pipe_state_at(enum pipe_state state, uint64_t created_s, unsigne
 #define PIPE_VALID_DAYS_MIN    7
 #define PIPE_VALID_DAYS_MAX    90
 #define PIPE_VALID_DAYS	       30
-#define PIPE_EXPIRED_KEPT_DAYS 7 /* then an expired job is deleted */
+#define PIPE_EXPIRED_KEPT_DAYS 7 /* then pipe_tidy() deletes it */
 #define PIPE_DAY_S	       86400u
 
 /* ------------------------------------------------------------------------------------ options */
@@ -131,6 +131,7 @@ struct pipe_outside {
 	void *ctx;
 	const char *receiver_path;	   /* the program; NULL: as the job says */
 	uint64_t poll_ms;		   /* of the source and the receiver; 0: 1000 */
+	bool no_sync;			   /* PIPE_CUTOVER without another run */
 	uint64_t cloud_poll_ms;		   /* of the cloud; 0: as the kind of thing wants it */
 	const struct cloud_options *cloud; /* endpoints and the like; region and pause are ours */
 };
@@ -149,6 +150,9 @@ int pipe_run(const char *root, const char *id, enum pipe_verb verb,
  */
 int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
 	       const struct pipe_outside *outside);
+
+/* Delete the jobs that expired more than PIPE_EXPIRED_KEPT_DAYS ago. *count: how many. */
+int pipe_tidy(const char *root, const struct pipe_outside *outside, size_t *count);
 
 /* The status of one job as an object; of all, as an array in order of creation. */
 int pipe_status(const char *root, const char *id, json_t **out);

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# A scheduled job is Ready until its time. Cancelled while it syncs, it gives back all that it made and can be started
+# anew; a stop keeps it; a job in the background is ended by its delete. Options that are wrong are all said at once.
+. "$(dirname "$0")/lib-pipeline.sh"
+
+"$PIPELINE" create valid_days=5 compression=11 colour=red tls=off 2>"$work/wrong" && fail "wrong options were taken"
+[ "$(grep -c '^InvalidParameter\.' "$work/wrong")" -eq 4 ] || fail "not all is said at once: $(cat "$work/wrong")"
+[ ! -d "$work/jobs" ] || [ -z "$(ls "$work/jobs")" ] || fail "a job was made all the same"
+
+run_job run name=later "${here[@]}" "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
+wait_in later Ready
+[ ! -e "$(job_file receiver)" ] || fail "it began before its time"
+wait_in later Syncing
+take_activation
+first=$activation
+"$PIPELINE" cancel later
+wait_job || fail "a cancelled job ends with $?"
+is_in later Stopped || fail "it is not Stopped"
+! ls -d "$work"/jobs/j-*/disks "$work"/jobs/j-*/receiver 2>/dev/null || fail "something stays behind"
+
+run_job start later
+wait_in later Syncing
+take_activation
+[ "$activation" != "$first" ] || fail "the cancelled code is handed out again"
+kill -KILL "$pipeline_pid"
+wait_job 2>/dev/null || true
+run_job start later
+wait_in later Syncing
+"$PIPELINE" stop later
+wait_job || fail "a stopped job ends with $?"
+is_in later Stopped || fail "it is not Stopped"
+[ -d "$(job_file receiver)" ] || fail "a stop gave the receiver's state back"
+
+"$PIPELINE" start later --detach --quiet
+wait_in later Syncing
+"$PIPELINE" cancel later
+wait_in later Stopped
+"$PIPELINE" delete later
+[ "$("$PIPELINE" status)" = "no jobs" ] || fail "it was not deleted"
