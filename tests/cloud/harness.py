@@ -18,8 +18,19 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MIB, GIB = 1 << 20, 1 << 30
 
 
+# Every process of a job that was begun, so that none outlives the course.
+begun = []
+
+
 class Failed(Exception):
     pass
+
+
+def end_all():
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def program(name):
@@ -161,6 +172,7 @@ class Job:
             self.process = subprocess.Popen([program("pipeline"), words[0], "--state", self.state, *words[1:]],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**self.emulator.environment(), **environment})
+            begun.append(self.process)
 
     def run(self, **environment):
         self.begin("run", "--job", os.path.join(self.folder, "job.json"), **environment)

@@ -55,7 +55,7 @@ def boots(folder):
     subprocess.run([os.path.join(harness.ROOT, "iso/customize"), "--timeout", "1", "--output", disk, "--args",
                     "no_timer_check tsc=unstable coldlift.mode=shell", iso], check=True, stderr=subprocess.DEVNULL)
     with Emulator(folder) as emulator:
-        state = whole(folder, emulator, source=Source(folder, [disk]), way="ecs", **SINGAPORE)
+        state = whole(folder, emulator, source=Source(folder, [disk]), way="auto", **BEIJING)
         image = state["ens_images"][0]
         machine = vm.VM("image", folder, vm.virtio_disks(image["files"], image["format"]) + ["-snapshot"], 256)
         with machine:
