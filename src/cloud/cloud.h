@@ -64,7 +64,7 @@ enum cloud_source {
 
 /* All strings are borrowed for cloud_open() alone. Zeros everywhere are sensible. */
 struct cloud_options {
-	const char *region; /* where RPC calls go that name no other; may be NULL */
+	const char *region; /* where RPC calls go that name no other; NULL: see cloud_region() */
 	bool internal;	    /* VPC-internal endpoints, for a pipeline that runs inside the cloud */
 
 	/* "http(s)://host[:port]" instead of the vendor's; plain http is taken for loopback alone.
@@ -111,6 +111,12 @@ int cloud_open(const struct cloud_options *options, struct cloud **out);
 
 /* Clears what was secret. Accepts NULL. */
 void cloud_close(struct cloud *c);
+
+/*
+ * options.region, else what the environment names (ALIBABA_CLOUD_REGION_ID, ALICLOUD_REGION), else
+ * the region of the profile whose keys are used; NULL: none. Borrowed.
+ */
+const char *cloud_region(struct cloud *c);
 
 /*
  * What a child process may see of the environment: all but the variables that keys are read from.

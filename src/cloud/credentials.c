@@ -207,8 +207,16 @@ bool credentials_expire(struct cloud *c)
 	return true;
 }
 
-const char *credentials_region(struct cloud *c)
+const char *cloud_region(struct cloud *c)
 {
+	const char *region = c->o.region;
+
+	if (!region)
+		region = getenv("ALIBABA_CLOUD_REGION_ID");
+	if (!region || !region[0])
+		region = getenv("ALICLOUD_REGION");
+	if (region && region[0])
+		return region;
 	if (!c->credentials->found && find_source(c) < 0)
 		return NULL;
 	return c->credentials->region;

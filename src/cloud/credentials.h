@@ -27,7 +27,4 @@ int credentials_get(struct cloud *c, struct sign_keys *out);
  * change. */
 bool credentials_expire(struct cloud *c);
 
-/* The region that the CLI's profile names, or NULL; borrowed. */
-const char *credentials_region(struct cloud *c);
-
 #endif

@@ -151,7 +151,7 @@ static int call(struct cloud *c, enum cloud_product product, const char *region,
 		*out = NULL;
 	if (!r.action)
 		return fail(EINVAL, "%s is not an action that this program knows", what);
-	region = region ? region : c->o.region;
+	region = region ? region : cloud_region(c);
 	rc = prepare_params(r.action, region, params, a, &flat);
 	if (rc == 0)
 		rc = endpoint_rpc(&c->o, product, region, a, &at);

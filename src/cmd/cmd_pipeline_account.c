@@ -17,10 +17,11 @@ static const char *setting(const struct pipeline_args *a, const char *key)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: pipeline account [--json] region=REGION [bucket=BUCKET] "
+	fprintf(stderr, "usage: pipeline account [--json] [region=REGION] [bucket=BUCKET] "
 			"[profile=PROFILE]\n\n"
 			"  Asks for all that a job needs and makes nothing.\n"
-			"  region=REGION    where intermediate instances are to be made\n"
+			"  region=REGION    where intermediate instances are to be made; else as\n"
+			"                   ALIBABA_CLOUD_REGION_ID or the profile has it\n"
 			"  bucket=BUCKET    where disk images are to pass through\n"
 			"  profile=PROFILE  of the vendor's command line tool\n");
 	return CMD_USAGE;
@@ -67,14 +68,18 @@ int cmd_pipeline_account(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	what.region = options.region = setting(&a, "region");
+	options.region = setting(&a, "region");
 	what.bucket = setting(&a, "bucket");
 	options.profile = setting(&a, "profile");
-	if (!what.region)
-		return usage();
 	rc = cloud_options_from_environment(&options);
 	if (rc == 0)
 		rc = cloud_open(&options, &c);
+	if (rc == 0)
+		what.region = cloud_region(c);
+	if (rc == 0 && !what.region) {
+		cloud_close(c);
+		return usage();
+	}
 	if (rc == 0)
 		rc = check(c, &what, a.json);
 	cloud_close(c);

@@ -211,9 +211,28 @@ static void a_profile_of_the_vendors_tool_is_used(void **state)
 		assert_int_equal(call(c), 0);
 		assert_string_equal(key_used(a, f, 0), cases[i].id);
 		if (i == 0)
-			assert_string_equal(credentials_region(c), "cn-hongkong");
+			assert_string_equal(cloud_region(c), REGION);
 		cloud_close(c);
 	}
+}
+
+static void the_region_comes_from_where_the_keys_do(void **state)
+{
+	struct fixture *f = *state;
+	struct cloud_options o = {.keys = CLOUD_KEYS_FILE, .config_path = f->path};
+	struct cloud *c;
+
+	write_config(f, two_profiles);
+	assert_int_equal(cloud_open(&o, &c), 0);
+	assert_string_equal(cloud_region(c), "cn-hongkong");
+	setenv("ALIBABA_CLOUD_REGION_ID", "cn-qingdao", 1);
+	assert_string_equal(cloud_region(c), "cn-qingdao");
+	unsetenv("ALIBABA_CLOUD_REGION_ID");
+	cloud_close(c);
+	o.profile = "two";
+	assert_int_equal(cloud_open(&o, &c), 0);
+	assert_null(cloud_region(c));
+	cloud_close(c);
 }
 
 static void a_bad_configuration_is_refused(void **state)
@@ -457,6 +476,7 @@ int main(void)
 		cmocka_unit_test_setup(a_profile_of_the_vendors_tool_is_used, fresh),
 		cmocka_unit_test_setup(a_file_that_others_may_read_is_warned_about, fresh),
 		cmocka_unit_test_setup(keys_are_refreshed_before_they_expire, fresh),
+		cmocka_unit_test_setup(the_region_comes_from_where_the_keys_do, fresh),
 		cmocka_unit_test_setup(a_bad_configuration_is_refused, fresh),
 		cmocka_unit_test_setup(a_role_is_assumed_by_the_profiles_keys, fresh),
 		cmocka_unit_test_setup(the_instances_role_is_used_with_a_session, fresh),
