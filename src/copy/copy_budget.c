@@ -6,31 +6,14 @@
  * these it is a fifth.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/io.h"
+#include "base/memory.h"
 #include "copy/private.h"
 
 #define TOTAL_MIN_BYTES (12 * MIB)
 #define TOTAL_MAX_BYTES (108 * MIB)
 #define ITEMS_MIN	6
-
-static uint64_t free_memory_bytes(void)
-{
-	CLEANUP_FREE char *text = NULL;
-	unsigned long long kib;
-	const char *line;
-
-	if (io_read_file("/proc/meminfo", 64 * KIB, &text, NULL) < 0)
-		return 0;
-	line = strstr(text, "MemAvailable:");
-	if (!line || sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-		return 0;
-	return (uint64_t)kib * KIB;
-}
 
 static uint64_t packers_bytes(const struct budget *b)
 {
@@ -65,7 +48,7 @@ static uint64_t least_bytes(unsigned compression)
 /* A fifth of what is free; more, up to half, when the compression that was asked for needs it. */
 static uint64_t choose_total(unsigned compression)
 {
-	uint64_t free_bytes = free_memory_bytes();
+	uint64_t free_bytes = memory_available_bytes();
 	uint64_t total = min_of(max_of(free_bytes / 5, TOTAL_MIN_BYTES), TOTAL_MAX_BYTES);
 
 	return max_of(total, min_of(least_bytes(compression), free_bytes / 2));

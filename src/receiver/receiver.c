@@ -22,10 +22,12 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/memory.h"
 #include "receiver/confine.h"
 #include "receiver/setup.h"
 
-#define CONN_STACK (512u << 10)
+#define STREAM_SHARE 4 /* of the memory that is free: streams take no more than a quarter */
+#define CONN_STACK   (512u << 10)
 
 struct acceptor {
 	struct receiver *receiver;
@@ -336,6 +338,8 @@ static struct receiver_whole *new_receiver(void)
 	pthread_mutex_init(&r->conns_lock, NULL);
 	pthread_cond_init(&r->conns_changed, NULL);
 	r->stop_fd = eventfd(0, EFD_CLOEXEC);
+	r->stream_room_bytes =
+		min_of((uint64_t)WIRE_STREAMS_BYTES, memory_available_bytes() / STREAM_SHARE);
 	return w;
 }
 

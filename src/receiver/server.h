@@ -53,7 +53,8 @@ struct receiver {
 	unsigned conn_count;
 	unsigned sessions, readers;
 	uint64_t gone_received_bytes, gone_sent_bytes; /* of data connections that ended */
-	_Atomic uint64_t stream_bytes; /* windows that were granted, of WIRE_STREAMS_BYTES */
+	uint64_t stream_room_bytes;		       /* for the windows of all streams */
+	_Atomic uint64_t stream_bytes;		       /* of it, granted */
 	_Atomic uint64_t chunks_taken, chunks_refused, requests;
 };
 

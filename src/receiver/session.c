@@ -271,7 +271,7 @@ static unsigned take_window(struct session *s, const struct wire_offer *offer)
 		uint64_t bytes = 1ull << log;
 
 		if (atomic_fetch_add(&s->receiver->stream_bytes, bytes) + bytes <=
-		    WIRE_STREAMS_BYTES)
+		    s->receiver->stream_room_bytes)
 			return log;
 		atomic_fetch_sub(&s->receiver->stream_bytes, bytes);
 	}
