@@ -20,6 +20,10 @@
 #define PACK_STACK (256u << 10)
 /* With a small window a larger one is slower: all of it is gone through for each 4 KiB. */
 #define DEFLATE_MEMORY 8
+#define SAMPLE_PLACES  16
+#define SAMPLE_BYTES   4096
+#define SAMPLE_EVEN    (SAMPLE_BYTES + SAMPLE_BYTES * SAMPLE_BYTES / 256)
+#define SAMPLE_SPREAD  1800 /* the deviation is 360 */
 /* A run of zeros longer than this is handed over in pieces, so that the taker can be stopped. */
 #define ZERO_RUN_MAX ((uint64_t)1 << 16)
 
@@ -83,6 +87,23 @@ static void packer_fini(struct packer *k)
 	ZSTD_freeCCtx(k->zstd);
 }
 
+/*
+ * Bytes that are spread as evenly as those of compressed and encrypted files, by a sample: deflate
+ * would try them for long and in vain. Of n even bytes the squares of the counts sum up to n + n *
+ * n / 256, give or take five deviations; what is more even than chance is a pattern.
+ */
+static bool looks_random(const uint8_t *plain)
+{
+	unsigned counts[256] = {0}, sum = 0;
+
+	for (unsigned k = 0; k < PACK_CLUSTER_BYTES; k += PACK_CLUSTER_BYTES / SAMPLE_PLACES)
+		for (unsigned i = 0; i < SAMPLE_BYTES / SAMPLE_PLACES; i++)
+			counts[plain[k + i]]++;
+	for (unsigned i = 0; i < 256; i++)
+		sum += counts[i] * counts[i];
+	return sum > SAMPLE_EVEN - SAMPLE_SPREAD && sum < SAMPLE_EVEN + SAMPLE_SPREAD;
+}
+
 /* Bytes of out that were used; 0 when it does not fit. */
 static size_t compress_cluster(struct packer *k, const uint8_t *plain, uint8_t *out, size_t room)
 {
@@ -91,7 +112,7 @@ static size_t compress_cluster(struct packer *k, const uint8_t *plain, uint8_t *
 
 		return ZSTD_isError(n) ? 0 : n;
 	}
-	if (!k->deflate_ready)
+	if (!k->deflate_ready || looks_random(plain))
 		return 0;
 	deflateReset(&k->deflate);
 	k->deflate.next_in = (uint8_t *)plain;

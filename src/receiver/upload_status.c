@@ -56,7 +56,7 @@ static bool lacks_url(const struct upload_part *p)
 /* Those that are packed and cannot be sent, and, when few URLs are left, those that come next. */
 static json_t *urls_wanted(const struct upload_disk *d)
 {
-	unsigned last = d->packed ? d->packing : parts_max(d), unused = 0;
+	unsigned last = d->packed ? d->packing : max_of(parts_max(d), d->packing), unused = 0;
 	json_t *list = json_array();
 
 	for (unsigned n = 1; n <= last; n++)
