@@ -65,7 +65,7 @@ static void words_of(const json_t *job, char *out, size_t bytes)
 
 	if (error) {
 		snprintf(out, bytes, "%s", get(error, "code"));
-	} else if (rate > 0) {
+	} else if (rate > 0 && strcmp(get(job, "phase"), "Syncing") == 0) {
 		eta_text(p, eta, sizeof(eta));
 		snprintf(out, bytes, "%s/s, %s left",
 			 num_bytes_text((uint64_t)rate, size, sizeof(size)), eta);
