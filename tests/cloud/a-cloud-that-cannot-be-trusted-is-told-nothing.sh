@@ -11,6 +11,8 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/go
 	-addext subjectAltName=DNS:localhost 2>/dev/null
 openssl req -x509 -key "$work/key.pem" -out "$work/other-name.pem" -days 10 -subj /CN=elsewhere.example \
 	-addext subjectAltName=DNS:elsewhere.example 2>/dev/null
+openssl req -x509 -key "$work/key.pem" -out "$work/far.pem" -days 10 -subj /CN=sts.far.invalid \
+	-addext subjectAltName=DNS:sts.far.invalid 2>/dev/null
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key2.pem" -out "$work/other-ca.pem" -days 10 -subj /CN=localhost \
 	-addext subjectAltName=DNS:localhost 2>/dev/null
 
@@ -80,5 +82,41 @@ stop_serving
 serve other-name.pem
 ask '^FAIL *keys.*certificate is not trusted' "COLDLIFT_ENDPOINT_STS=https://localhost:$port" "SSL_CERT_FILE=$work/other-name.pem"
 told 0
+stop_serving
+
+# By a proxy that the environment names: it connects, TLS goes through it, and it sees no request.
+cat >"$work/proxy.py" <<'PY'
+import socket, sys, threading
+def pump(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+    b.close()
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    client, _ = listener.accept()
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += client.recv(4096)
+    print(head.split(b"\r\n")[0].decode(), flush=True)
+    server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+    threading.Thread(target=pump, args=(server, client), daemon=True).start()
+PY
+serve far.pem
+timeout 60 python3 "$work/proxy.py" "$port" >"$work/proxied" &
+proxy_pid=$!
+until [ -s "$work/proxied" ]; do kill -0 "$proxy_pid" || exit 1; sleep 0.05; done
+nowhere=http://127.0.0.1:1
+ask '^ok *keys.*user/tls' COLDLIFT_ENDPOINT_STS=https://sts.far.invalid "SSL_CERT_FILE=$work/far.pem" no_proxy= \
+	"https_proxy=http://127.0.0.1:$(head -n 1 "$work/proxied")" "COLDLIFT_ENDPOINT_VPC=$nowhere" "COLDLIFT_ENDPOINT_ECS=$nowhere" \
+	"COLDLIFT_ENDPOINT_ENS=$nowhere" "COLDLIFT_ENDPOINT_RAM=$nowhere"
+kill "$proxy_pid"
+told 1
+grep -q '^CONNECT sts.far.invalid:443 ' "$work/proxied" || { cat "$work/proxied"; exit 1; }
 stop_serving
 ask 'neither https nor http on this machine' COLDLIFT_ENDPOINT_STS=http://sts.example.com
