@@ -18,6 +18,18 @@
 
 #define COPY_BYTES (4u << 20)
 
+/* What the source's disk did not give and the job allowed: zeros on the target. */
+static uint64_t unreadable_bytes(const json_t *proved)
+{
+	json_t *holes = json_object_get(proved, "holes"), *hole;
+	uint64_t total = 0;
+	size_t i;
+
+	json_array_foreach (holes, i, hole)
+		total += pipe_option_u64(hole, "bytes");
+	return total;
+}
+
 json_t *sync_disks(const json_t *plan, const json_t *verify)
 {
 	json_t *out = json_array(), *planned = json_object_get(plan, "disks"), *disk;
@@ -25,13 +37,18 @@ json_t *sync_disks(const json_t *plan, const json_t *verify)
 	size_t i;
 
 	json_array_foreach (planned, i, disk) {
-		const char *root = pipe_option(json_array_get(proved, i), "root");
+		const char *root = pipe_option(json_array_get(proved, i), "merkle_root");
+		uint64_t lost = unreadable_bytes(json_array_get(proved, i));
 		json_t *d =
 			json_pack("{s:o, s:o}", "index", json_u64(pipe_option_u64(disk, "index")),
 				  "size_bytes", json_u64(pipe_option_u64(disk, "target_bytes")));
 
-		if (*root)
+		/* A target that is larger than the plan's disk has the root of all of it. */
+		if (*root && pipe_option_u64(json_array_get(proved, i), "size_bytes") ==
+				     pipe_option_u64(disk, "target_bytes"))
 			json_object_set_new(d, "root", json_string(root));
+		if (lost)
+			json_object_set_new(d, "unreadable_bytes", json_u64(lost));
 		json_array_append_new(out, d);
 	}
 	return out;

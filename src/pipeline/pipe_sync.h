@@ -24,7 +24,7 @@ int sync_take_artefact(struct course *c, const char *name, json_t **out);
 void sync_diagnostics(struct course *c);
 
 /* The disks of a transfer, from the source's plan and verify.json (may be NULL): index, size_bytes,
- * and the Merkle root. The caller's. */
+ * the Merkle root, and unreadable_bytes where the source's disk did not give all. The caller's. */
 json_t *sync_disks(const json_t *plan, const json_t *verify);
 
 #endif
