@@ -96,7 +96,7 @@ iso: initramfs ## build/coldlift.iso, boots from CD and USB stick, BIOS and UEFI
 pxe: initramfs ## build/pxe: kernel, initramfs, iPXE script, GRUB netboot config
 	$(Q)iso/pxe
 
-demo: ## a sample machine is migrated and its copy boots; ends in one line of verdict
+demo: ## a sample machine goes through an emulated cloud to an image, which boots; ends in one line of verdict
 	$(Q)tools/setup-host build demo
 	$(Q)$(MAKE) --no-print-directory iso
 	$(Q)tests/e2e/demo
