@@ -265,7 +265,8 @@ static unsigned take_window(struct session *s, const struct wire_offer *offer)
 {
 	unsigned log = min_of(offer->stream_window_log, (uint8_t)WIRE_STREAM_LOG_MAX);
 
-	if (!(offer->codecs & 1u << WIRE_CODEC_STREAM) || s->stream_window_log)
+	/* Nothing is set aside for strangers. */
+	if (!(offer->codecs & 1u << WIRE_CODEC_STREAM) || s->stream_window_log || !s->conn->known)
 		return s->stream_window_log;
 	for (; log >= WIRE_STREAM_LOG_MIN; log--) {
 		uint64_t bytes = 1ull << log;

@@ -307,10 +307,11 @@ static int negotiate(struct wire_nbd *n, const struct wire_nbd_options *o)
 		return rc;
 	n->structured = rc;
 	rc = 0;
-	if (n->structured && !o->no_extension)
-		rc = ask_extension(n, o);
-	if (rc == 0 && n->structured)
+	/* This shows the token, without which there is no window for a stream. */
+	if (n->structured)
 		rc = ask_block_status(n, o->export_name);
+	if (rc == 0 && n->structured && !o->no_extension)
+		rc = ask_extension(n, o);
 	return rc < 0 ? rc : go(n, o->export_name);
 }
 

@@ -33,12 +33,16 @@ class Client:
         offer = struct.pack(">HBBIB7s32s", 1, 20, 1, 7 if window else 3, window, b"", run)
         assert self.option(COLDLIFT, offer)[-1][0] == 0x80000003  # structured replies come first
         assert self.option(8)[-1][0] == 1
+        name = token + b"/disk0"
+        if window:  # only for who has shown the token
+            stranger = self.option(COLDLIFT, offer)[0][1]
+            assert stranger[4:8] == struct.pack(">I", 3) and stranger[12] == 0
+            assert self.option(6, struct.pack(">I", len(name)) + name + struct.pack(">H", 0))[-1][0] == 1
         replies = self.option(COLDLIFT, offer)
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
         self.window = replies[0][1][12]
         assert replies[0][1][4:8] == struct.pack(">I", 7 if self.window else 3)
         assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 1)
-        name = token + b"/disk0"
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
         assert replies[-1][0] == 1, replies
         info = next(data for kind, data in replies if kind == 3 and data[:2] == b"\0\0")
