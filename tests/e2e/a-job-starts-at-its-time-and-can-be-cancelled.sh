@@ -22,8 +22,11 @@ run_job start later
 wait_in later Syncing
 take_activation
 [ "$activation" != "$first" ] || fail "the cancelled code is handed out again"
-kill -KILL "$pipeline_pid"
-wait_job 2>/dev/null || true
+kill -TERM "$pipeline_pid"
+status=0
+wait_job || status=$?
+[ $status -eq 75 ] || fail "ended by a signal it says $status, not that it can go on"
+is_in later Running || fail "a signal changed the job's state"
 run_job start later
 wait_in later Syncing
 "$PIPELINE" stop later
