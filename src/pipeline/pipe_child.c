@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -22,6 +23,7 @@
 #include "pipeline/pipe_local.h"
 
 #define START_MS 15000
+#define STOP_MS	 120000
 #define SAID_MAX 4096
 
 /* A line "KEY: value" of what the receiver said; false when it is not there (yet, whole). */
@@ -288,12 +290,18 @@ int course_child_check(struct course *c)
 
 void course_child_stop(struct course *c)
 {
+	uint64_t end_ms = clock_ms() + STOP_MS;
 	int status;
+	pid_t pid;
 
 	if (!c->child)
 		return;
 	kill(c->child, SIGTERM);
-	while (waitpid(c->child, &status, 0) < 0 && errno == EINTR)
-		;
+	/* It syncs what it has. One that hangs must not hang us, and its journal stands a kill. */
+	while ((pid = waitpid(c->child, &status, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
+		if (clock_ms() >= end_ms)
+			kill(-c->child, SIGKILL);
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	}
 	c->child = 0;
 }
