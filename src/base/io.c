@@ -142,27 +142,38 @@ static int sync_dir_of(const char *path)
 	return fsync(fd) ? fail(errno, "sync %s", dir) : 0;
 }
 
-int io_replace_file(const char *path, const void *data, size_t bytes, mode_t mode)
+int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX])
 {
-	CLEANUP_CLOSE int fd = -1;
-	char fresh[PATH_MAX];
-	int rc;
+	struct stat st;
 
-	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return fail(EEXIST, "%s is not a regular file, so it is not replaced by one", path);
+	if (snprintf(fresh, PATH_MAX, "%s.new", path) >= PATH_MAX)
 		return fail(ENAMETOOLONG, "write %s", path);
-	fd = io_open(fresh, O_WRONLY | O_CREAT | O_TRUNC, mode);
-	if (fd < 0)
-		return fd;
-	rc = io_write(fd, data, bytes, fresh);
+	return io_open(fresh, O_RDWR | O_CREAT | O_TRUNC, mode);
+}
+
+int io_fresh_done(int fd, const char *fresh, const char *path, int rc)
+{
 	if (rc == 0 && fsync(fd))
 		rc = fail(errno, "sync %s", fresh);
 	if (rc == 0 && rename(fresh, path))
-		rc = fail(errno, "rename %s", fresh);
+		rc = fail(errno, "rename %s to %s", fresh, path);
 	if (rc < 0) {
 		unlink(fresh);
 		return rc;
 	}
 	return sync_dir_of(path);
+}
+
+int io_replace_file(const char *path, const void *data, size_t bytes, mode_t mode)
+{
+	char fresh[PATH_MAX];
+	CLEANUP_CLOSE int fd = io_fresh_open(path, mode, fresh);
+
+	if (fd < 0)
+		return fd;
+	return io_fresh_done(fd, fresh, path, io_write(fd, data, bytes, fresh));
 }
 
 int io_mkdir(const char *path, mode_t mode)

@@ -3,6 +3,7 @@
 #ifndef BASE_IO_H
 #define BASE_IO_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,17 @@ int io_read_file(const char *path, size_t max_bytes, char **data, size_t *bytes)
 /* First line of a small file (sysfs) without its newline. Returns -errno without a reason text. */
 int io_read_line(const char *path, char *buf, size_t buf_bytes);
 
-/* Write PATH.new, sync it, rename it over PATH, sync the directory. */
+/*
+ * A file that takes PATH's place when it is whole. Opens PATH.new for reading and writing, its name
+ * into fresh. -EEXIST when PATH is there and no regular file: as root, "-o /dev/null" would
+ * otherwise put a file in the device's place.
+ */
+int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX]);
+
+/* rc 0: sync it, rename it over PATH, sync the directory; else remove it and return rc. */
+int io_fresh_done(int fd, const char *fresh, const char *path, int rc);
+
+/* Both, around one write. */
 int io_replace_file(const char *path, const void *data, size_t bytes, mode_t mode);
 
 /* mkdir -p for one level; an existing directory is success. */

@@ -154,8 +154,8 @@ int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const 
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
 	CLEANUP_REPLY struct http_reply r = {0};
-	const char *new_path = arena_printf(a, "%s.new", path);
-	CLEANUP_CLOSE int fd = io_open(new_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	char fresh[PATH_MAX];
+	CLEANUP_CLOSE int fd = io_fresh_open(path, 0600, fresh);
 	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at, .bulk = true);
 	uint64_t bytes, crc;
 	int rc;
@@ -165,16 +165,12 @@ int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const 
 	o.to_fd = fd;
 	rc = oss_perform(c, &o, a, &r);
 	if (rc == 0)
-		rc = io_size(fd, new_path, &bytes);
+		rc = io_size(fd, fresh, &bytes);
 	if (rc == 0)
-		rc = crc_of_file(fd, new_path, bytes, &crc);
+		rc = crc_of_file(fd, fresh, bytes, &crc);
 	if (rc == 0)
 		rc = check_bytes(&r, at, crc);
-	if (rc == 0 && (fsync(fd) < 0 || rename(new_path, path) < 0))
-		rc = fail(errno, "%s", path);
-	if (rc < 0)
-		unlink(new_path);
-	return rc;
+	return io_fresh_done(fd, fresh, path, rc);
 }
 
 int cloud_object_head(struct cloud *c, const struct cloud_object *at, struct arena *a,

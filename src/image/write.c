@@ -2,7 +2,6 @@
 /* Writing an image: what was packed goes to its place; and the sink that is a file. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,17 +113,6 @@ static int file_part(void *ctx, const struct image_part *p)
 	return rc;
 }
 
-static int sync_directory(const char *path)
-{
-	CLEANUP_FREE char *copy = strdup(path);
-	CLEANUP_CLOSE int fd = -1;
-
-	if (!copy)
-		return fail(ENOMEM, "memory");
-	fd = io_open(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
-	return fd < 0 ? fd : fsync(fd) < 0 ? fail(errno, "sync the directory of %s", path) : 0;
-}
-
 static int write_new(const struct image_source *source, const struct image_options *options,
 		     struct file *f, struct image_result *result)
 {
@@ -140,34 +128,17 @@ static int write_new(const struct image_source *source, const struct image_optio
 	free(f->buffer);
 	if (rc == 0 && ftruncate(f->fd, (off_t)result->file_bytes) < 0)
 		rc = fail(errno, "make %s as long as it is", f->name);
-	if (rc == 0 && fsync(f->fd) < 0)
-		rc = fail(errno, "sync %s", f->name);
 	return rc;
 }
 
 int image_write_file(const struct image_source *source, const struct image_options *options,
 		     const char *path, struct image_result *result)
 {
-	CLEANUP_FREE char *new_path = NULL;
-	CLEANUP_CLOSE int fd = -1;
-	struct file f = {.sparse = options->format == IMAGE_RAW};
-	int rc;
+	char fresh[PATH_MAX];
+	CLEANUP_CLOSE int fd = io_fresh_open(path, 0600, fresh);
+	struct file f = {.fd = fd, .name = fresh, .sparse = options->format == IMAGE_RAW};
 
-	if (asprintf(&new_path, "%s.new", path) < 0) {
-		new_path = NULL;
-		return fail(ENOMEM, "memory");
-	}
-	fd = io_open(new_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return fd;
-	f.fd = fd;
-	f.name = new_path;
-	rc = write_new(source, options, &f, result);
-	if (rc == 0 && rename(new_path, path) < 0)
-		rc = fail(errno, "rename %s to %s", new_path, path);
-	if (rc == 0)
-		rc = sync_directory(path);
-	if (rc < 0)
-		unlink(new_path);
-	return rc;
+	return io_fresh_done(fd, fresh, path, write_new(source, options, &f, result));
 }

@@ -158,30 +158,25 @@ int map_write(const struct map *m, const char *path)
 {
 	CLEANUP_FREE struct out *out = calloc(1, sizeof(*out));
 	CLEANUP_FCLOSE FILE *file = NULL;
-	CLEANUP_CLOSE int fd = -1;
 	char fresh[PATH_MAX];
-	int rc = 0;
+	int rc = 0, fd;
 
 	if (!out)
 		return fail(ENOMEM, "write map %s", path);
-	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
-		return fail(ENAMETOOLONG, "write map %s", path);
-	fd = io_open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	fd = io_fresh_open(path, 0644, fresh);
 	if (fd < 0)
 		return fd;
 	file = fdopen(fd, "w");
-	if (!file)
-		return fail(errno, "write map %s", fresh);
-	fd = -1;
+	if (!file) {
+		rc = io_fresh_done(fd, fresh, path, fail(errno, "write map %s", fresh));
+		close(fd);
+		return rc;
+	}
 	out->file = file;
 	put_map(out, m);
-	if (fflush(file) || ferror(file) || fsync(fileno(file)))
+	if (fflush(file) || ferror(file))
 		rc = fail(errno, "write map %s", fresh);
-	else if (rename(fresh, path))
-		rc = fail(errno, "rename %s", fresh);
-	if (rc < 0)
-		unlink(fresh);
-	return rc;
+	return io_fresh_done(fd, fresh, path, rc);
 }
 
 /* ---- reading ---- */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "unit.h"
 
@@ -169,6 +170,24 @@ static void files_are_replaced_whole(void **state)
 	rmdir(dir);
 }
 
+/* A FIFO stands for /dev/null, which a test must not put at risk. */
+static void a_device_is_never_replaced_by_a_file(void **state)
+{
+	char dir[] = "/tmp/coldlift-test-XXXXXX", path[64];
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(io_replace_file(path, "one", 3, 0600), -EEXIST);
+	assert_non_null(strstr(err_reason(), "not a regular file"));
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	unlink(path);
+	rmdir(dir);
+}
+
 static void short_file_is_an_error_with_its_name(void **state)
 {
 	char path[] = "/tmp/coldlift-test-XXXXXX", buf[8];
@@ -269,6 +288,7 @@ int main(void)
 		cmocka_unit_test(writer_mirrors_cursor),
 		cmocka_unit_test(arena_lists_grow_and_stay_zeroed),
 		cmocka_unit_test(files_are_replaced_whole),
+		cmocka_unit_test(a_device_is_never_replaced_by_a_file),
 		cmocka_unit_test(short_file_is_an_error_with_its_name),
 		cmocka_unit_test(zero_is_seen_at_every_length_and_place),
 		cmocka_unit_test(children_are_captured_and_checked),
