@@ -57,7 +57,7 @@ sdk_ready() {
 		[ -f "$home/complete" ] && exit 0
 		cp tests/cloud/sdk/package.json tests/cloud/sdk/package-lock.json "$home/"
 		cd "$home"
-		npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1 && touch complete
+		npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=2000 >npm.log 2>&1 && touch complete
 	) 9>"$home.lock" || {
 		tail -n 5 "$home/npm.log"
 		echo "the vendor's SDK could not be installed by npm (no registry within reach?)"
