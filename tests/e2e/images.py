@@ -291,7 +291,7 @@ def frozen(work):
     r.send(*sources)
 
     def write(disk, data):
-        uri = f"nbds://localhost:{r.ports[1]}/{r.token}/disk{disk}?tls-certificates={work.dir}/certs"
+        uri = f"nbds://127.0.0.1:{r.ports[1]}/{r.token}/disk{disk}?tls-certificates={work.dir}/certs"
         with open(f"{work.dir}/sector", "w") as f:
             f.write(data * 512)
         return subprocess.run(["nbdcopy", "--flush", f"{work.dir}/sector", uri], capture_output=True, text=True)

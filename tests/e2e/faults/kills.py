@@ -93,7 +93,7 @@ class Receiver:
     def durable_chunks(self):
         """What it promises, by disk."""
         context = ssl.create_default_context(cafile=self.path("state/cert.pem"))
-        request = urllib.request.Request(f"https://localhost:{self.ports[0]}/v1/target",
+        request = urllib.request.Request(f"https://127.0.0.1:{self.ports[0]}/v1/target",
                                          headers={"Authorization": "Bearer " + self.token()})
         with urllib.request.urlopen(request, timeout=20, context=context) as answer:
             return {d["index"]: d["durable_chunks"] for d in json.load(answer)["disks"]}
