@@ -14,7 +14,8 @@
 #include "base/log.h"
 #include "pipeline/pipe_cloud.h"
 
-#define OBJECTS "coldlift/" /* what the steps put below it, by job */
+#define OBJECTS	    "coldlift/" /* what the steps put below it, by job */
+#define LOOKS_AGAIN 2
 
 struct sweep {
 	struct cloud *cloud;
@@ -214,27 +215,48 @@ static int remove_one(struct sweep *s, const json_t *thing)
 				   s->what->poll_ms, PIPE_WAIT_MS, NULL, NULL, s->arena, NULL);
 }
 
+/* Look, and remove if that is wanted; what was seen for the first time is added to all. */
+static int look(struct sweep *s, json_t *all)
+{
+	CLEANUP_JSON json_t *found = json_array();
+	size_t i, k;
+	json_t *thing, *told;
+	int rc;
+
+	if (!found)
+		return fail(ENOMEM, "clean");
+	s->found = found;
+	rc = find_all(s);
+	json_array_foreach (found, i, thing) {
+		bool known = false;
+
+		json_array_foreach (all, k, told)
+			known = known || json_equal(told, thing);
+		if (!known)
+			json_array_append(all, thing);
+		if (rc == 0 && s->what->remove)
+			rc = remove_one(s, thing);
+	}
+	return rc;
+}
+
 int pipe_sweep(const struct pipe_sweep *what, const struct pipe_outside *outside, json_t **found)
 {
 	struct cloud_options o = outside->cloud ? *outside->cloud : (struct cloud_options){0};
 	CLEANUP_ARENA struct arena *arena = arena_new();
-	struct sweep s = {.what = what, .arena = arena, .found = json_array()};
-	size_t i;
-	json_t *thing;
+	struct sweep s = {.what = what, .arena = arena};
 	int rc;
 
-	*found = NULL;
-	if (!arena || !s.found)
+	*found = json_array();
+	if (!arena || !*found)
 		return fail(ENOMEM, "clean");
 	o.region = what->region;
 	rc = cloud_open(&o, &s.cloud);
 	if (rc == 0)
-		rc = find_all(&s);
-	json_array_foreach (s.found, i, thing) {
-		if (rc == 0 && what->remove)
-			rc = remove_one(&s, thing);
-	}
+		rc = look(&s, *found);
+	/* What a job made last may not have been in the lists, and keeps the rest from going. */
+	for (int again = 0; rc == -EAGAIN && what->remove && again < LOOKS_AGAIN; again++)
+		rc = look(&s, *found);
 	cloud_close(s.cloud);
-	*found = s.found;
 	return rc;
 }

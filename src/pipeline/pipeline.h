@@ -171,8 +171,9 @@ struct pipe_sweep {
 
 /*
  * Find what jobs made in the account, by tag and name, also where their state directory is lost;
- * and remove it in the right order. *found (the caller's, also on error): an array of {job, kind,
- * id, name}.
+ * and remove it in the right order; looks again when something that was not in the cloud's lists
+ * yet keeps the rest from going. *found (the caller's, also on error): an array of {job, kind, id,
+ * name}, each once.
  */
 int pipe_sweep(const struct pipe_sweep *what, const struct pipe_outside *outside, json_t **found);
 

@@ -203,13 +203,10 @@ class Job:
         return jobs[0] if isinstance(jobs, list) and jobs else jobs or {}
 
     def clean(self):
-        """`pipeline clean` without any state; again, as it says, while what was made last is not in the cloud's lists yet."""
-        command = [program("pipeline"), "clean", "--state", self.state, "--yes",
-                   f"region={self.options['storage_region']}", f"bucket={self.options['bucket']}"]
-        for _ in range(10):
-            told = subprocess.run(command, capture_output=True, text=True, check=False, env=self.emulator.environment())
-            if told.returncode != 75:
-                break
+        """`pipeline clean` without any state."""
+        told = subprocess.run([program("pipeline"), "clean", "--state", self.state, "--yes",
+                               f"region={self.options['storage_region']}", f"bucket={self.options['bucket']}"],
+                              capture_output=True, text=True, check=False, env=self.emulator.environment())
         if told.returncode:
             raise Failed(f"pipeline clean ended with {told.returncode}: {told.stdout}{told.stderr}")
 
