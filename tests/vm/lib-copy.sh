@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# For tests in which a small machine is copied to a receiver of this host. Comes after lib.sh.
+#
+#   copy_needs                        skip unless the image and the receiver are there
+#   copy_source MIB NAME              $disk, with one ext4 that can be taken for a Linux whose root is /dev/NAME; its
+#                                     file /srv/data/payload has MIB of noise. $before is the disk's SHA-256
+#   copy_receiver                     start it; $code is its activation code. A second start takes up the state
+#   copy_receiver_gone                end it
+#   copy_metric NAME                  a figure of its, without coldlift_
+#   copy_settled                      until what it took is on its medium
+#   copy_boot NAME JOB OPTION...      the ISO, with this code and job; e1000 "net0" on user network "n"
+#   copy_is_equal                     the copy is the source's: its file system is sound, and the payload is there
+
+copy_needs() {
+	receiver=${COLDLIFT_BUILD:-$top/build}/musl/receiver
+	vm_needs "$iso"
+	[ -x "$receiver" ] || skip "build/musl/receiver is not built"
+	command -v debugfs >/dev/null || skip "debugfs is not installed"
+}
+
+copy_source() {
+	local tree=$vm_dir/root
+	mkdir -p "$tree/etc" "$tree/sbin" "$tree/boot" "$tree/srv/data"
+	printf 'PRETTY_NAME="Small Linux 1"\nID=small\n' >"$tree/etc/os-release"
+	cp /bin/true "$tree/sbin/init"
+	echo "/dev/$2 / ext4 defaults 0 1" >"$tree/etc/fstab"
+	head -c "${1}M" /dev/urandom >"$tree/srv/data/payload"
+	copy_fs_mib=$(($1 * 3 / 2 + 100))
+	truncate -s "${copy_fs_mib}M" "$vm_dir/fs.img"
+	mke2fs -q -t ext4 -b 4096 -d "$tree" "$vm_dir/fs.img"
+	disk=$vm_dir/disk.img
+	truncate -s $((copy_fs_mib + 20))M "$disk"
+	printf 'label: gpt\nstart=1MiB, size=%sMiB, type=L\n' "$copy_fs_mib" | sfdisk -q "$disk"
+	dd if="$vm_dir/fs.img" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
+	rm "$vm_dir/fs.img"
+	before=$(sha256sum <"$disk")
+}
+
+copy_control_port=0 copy_data_port=0
+copy_receiver() {
+	mkdir -p "$vm_dir/files"
+	: >"$vm_dir/receiver.out"
+	"$receiver" serve --state "$vm_dir/state" --files "$vm_dir/files" --listen 127.0.0.1 --advertise 10.0.2.2 \
+		--control-port "$copy_control_port" --data-port "$copy_data_port" \
+		>"$vm_dir/receiver.out" 2>>"$vm_dir/receiver.log" &
+	copy_pid=$!
+	vm_helpers+=("$copy_pid")
+	until grep -q '^activation: ' "$vm_dir/receiver.out"; do
+		kill -0 "$copy_pid" 2>/dev/null || fail "the receiver ended: $(tail -n 3 "$vm_dir/receiver.log")"
+		sleep 0.1
+	done
+	copy_control_port=$(sed -n 's/^control: port //p' "$vm_dir/receiver.out")
+	copy_data_port=$(sed -n 's/^data: port //p' "$vm_dir/receiver.out")
+	code=$(sed -n 's/^activation: //p' "$vm_dir/receiver.out")
+}
+
+copy_receiver_gone() {
+	kill "$copy_pid" 2>/dev/null || true
+	wait "$copy_pid" 2>/dev/null || true
+}
+
+copy_metric() {
+	local token
+	token=$(sed -nE 's/.*"token": *"([0-9a-f]+)".*/\1/p' "$vm_dir/state/token.json")
+	curl -ksS -m 20 -H "Authorization: Bearer $token" "https://127.0.0.1:$copy_control_port/metrics" |
+		sed -nE "s/^coldlift_$1(\{[^}]*\})? ([0-9]+)\$/\2/p" | head -n 1
+}
+
+copy_settled() {
+	until [ "$(copy_metric connections)" = 0 ] && [ "$(copy_metric disk_pending_chunks)" = 0 ]; do sleep 0.2; done
+}
+
+copy_boot() {
+	local name=$1
+	printf '%s\n' "$2" >"$vm_dir/job.json"
+	shift 2
+	vm_iso "$vm_dir/$name.iso" --activation "$code" --job "$vm_dir/job.json" --args 'ip=dhcp'
+	vm_start "$name" bios 256 -boot d -cdrom "$vm_dir/$name.iso" \
+		-netdev user,id=n -device e1000,id=net0,netdev=n "$@"
+}
+
+copy_is_equal() {
+	local copy=$vm_dir/copy.img
+	dd if="$vm_dir/files/disk0.raw" of="$copy" bs=1M skip=1 count="$copy_fs_mib" conv=sparse status=none
+	e2fsck -fn "$copy" >/dev/null 2>&1 || fail "the copy's file system is damaged"
+	debugfs -R "dump /srv/data/payload $vm_dir/payload" "$copy" 2>/dev/null
+	cmp "$vm_dir/root/srv/data/payload" "$vm_dir/payload" || fail "the payload differs"
+	"$receiver" verify --disk "$vm_dir/files/disk0.raw" --proof "$vm_dir/state/artefacts/verify.json" \
+		--leaves "$vm_dir/state/artefacts/verify.leaves" >/dev/null || fail "the proof does not hold"
+}
