@@ -124,12 +124,12 @@ static void say_wrong(void *ctx, uint64_t chunk)
 }
 
 static int read_leaves(const struct args *args, const struct verify_proof *proof, char **data,
-		       struct verify_leaves *leaves)
+		       struct leaves *leaves)
 {
 	size_t bytes;
 	int rc = io_read_file(args->leaves, LEAVES_MAX_BYTES, data, &bytes);
 
-	return rc < 0 ? rc : verify_leaves_find(*data, bytes, proof->disk, leaves);
+	return rc < 0 ? rc : leaves_find(*data, bytes, proof->disk, leaves);
 }
 
 /* The verdict in words. 0: it is equal. */
@@ -171,7 +171,7 @@ static int prove(const struct args *args)
 	CLEANUP(close_image) struct image *file = NULL;
 	struct verify_image image = {.read = read_image, .zero = is_zero};
 	struct verify_proof proof;
-	struct verify_leaves leaves;
+	struct leaves leaves;
 	struct verify_image_result result;
 	uint64_t lines = 0;
 	struct verify_image_options o = {

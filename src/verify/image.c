@@ -16,7 +16,7 @@ struct prover {
 	struct verify_image_result *out;
 	uint8_t *buf; /* WIRE_CHUNK_BYTES */
 	struct merkle tree;
-	struct verify_leaf_cursor leaves;
+	struct leaf_cursor leaves;
 	uint8_t zero[WIRE_DIGEST_MAX];
 	uint8_t last_zero[WIRE_DIGEST_MAX];
 };
@@ -24,23 +24,14 @@ struct prover {
 /* The leaves must be those of the root, or what they locate is nothing. */
 static int check_leaves(const struct prover *p)
 {
-	const struct verify_leaves *l = p->options->leaves;
+	const struct leaves *l = p->options->leaves;
 	const struct verify_proof *proof = p->options->proof;
-	struct verify_leaf_cursor c;
 	uint8_t root[MERKLE_ROOT_BYTES];
-	struct merkle tree;
 
 	if (l->size_bytes != proof->size_bytes)
 		return fail_code(EINVAL, "LEAVES_INVALID",
 				 "verify.leaves is of a disk of another size than verify.json");
-	merkle_init(&tree);
-	verify_leaves_begin(l, &c);
-	for (uint64_t i = 0; i < l->chunks; i++) {
-		const uint8_t *digest = verify_leaves_next(&c);
-
-		merkle_add(&tree, digest ? digest : i + 1 == l->chunks ? p->last_zero : p->zero);
-	}
-	merkle_root(&tree, root);
+	leaves_root(l, p->zero, p->last_zero, root);
 	if (memcmp(root, proof->root, sizeof(root)) != 0)
 		return fail_code(EINVAL, "LEAVES_INVALID",
 				 "verify.leaves is not of the same run as verify.json");
@@ -81,7 +72,7 @@ static int take_chunk(struct prover *p, uint64_t chunk)
 	merkle_add(&p->tree, digest);
 	if (!o->leaves)
 		return 0;
-	leaf = verify_leaves_next(&p->leaves);
+	leaf = leaves_next(&p->leaves);
 	if (zero != !leaf || (leaf && memcmp(leaf, digest, WIRE_DIGEST_BYTES) != 0)) {
 		p->out->wrong_chunks++;
 		if (o->wrong)
@@ -150,7 +141,7 @@ int verify_image(const struct verify_image_options *o, struct verify_image_resul
 		rc = check_leaves(&p);
 		if (rc < 0)
 			return rc;
-		verify_leaves_begin(o->leaves, &p.leaves);
+		leaves_begin(o->leaves, &p.leaves);
 	}
 	p.buf = aligned_alloc(4096, WIRE_CHUNK_BYTES);
 	if (!p.buf)

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/arena.h"
+#include "base/leaves.h"
 #include "base/merkle.h"
 #include "copy/copy.h"
 #include "disk/disk.h"
@@ -84,31 +85,11 @@ void verify_result_fini(struct verify_result *result);
 /* verify.json: see docs/copy.md. The caller's reference. */
 json_t *verify_json(const struct verify_result *result, const struct map *map);
 
-/* ---- the sidecar with each chunk's digest: verify.leaves, see docs/copy.md ---- */
+/* ---- the sidecar with each chunk's digest: verify.leaves; base/leaves.h reads it ---- */
 
 /* The whole file in memory; free() it. */
 int verify_leaves_make(const struct verify_result *result, const struct map *map, uint8_t **data,
 		       size_t *bytes);
-
-/* The part of one disk, in the file's memory. */
-struct verify_leaves {
-	unsigned disk;
-	uint64_t size_bytes;
-	uint64_t chunks;
-	const uint8_t *runs, *end;
-};
-
-/* Find a disk's part. Foreign bytes: -EINVAL, LEAVES_INVALID, whatever they are. */
-int verify_leaves_find(const void *data, size_t bytes, unsigned disk, struct verify_leaves *out);
-
-/* One chunk after the other. NULL: zeros. Only as often as the part has chunks. */
-struct verify_leaf_cursor {
-	const uint8_t *at;
-	uint64_t left; /* of this run */
-	bool data;
-};
-void verify_leaves_begin(const struct verify_leaves *l, struct verify_leaf_cursor *c);
-const uint8_t *verify_leaves_next(struct verify_leaf_cursor *c);
 
 /* ---- proving a file or device later ---- */
 
@@ -148,8 +129,8 @@ struct verify_image_result {
 struct verify_image_options {
 	const struct verify_image *image;
 	const struct verify_proof *proof;
-	const struct verify_leaves *leaves; /* NULL: a difference is not located */
-	bool rest;			    /* also see that all behind the disk is zero */
+	const struct leaves *leaves; /* NULL: a difference is not located */
+	bool rest;		     /* also see that all behind the disk is zero */
 	/* Of each wrong chunk, with leaves; may be NULL. */
 	void (*wrong)(void *ctx, uint64_t chunk);
 	/* May be NULL. */

@@ -16,13 +16,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static volatile uint8_t sink;
 
-static void walk(const struct verify_leaves *l)
+static void walk(const struct leaves *l)
 {
-	struct verify_leaf_cursor c;
+	struct leaf_cursor c;
 
-	verify_leaves_begin(l, &c);
+	leaves_begin(l, &c);
 	for (uint64_t i = 0; i < l->chunks && i < STEPS_MAX; i++) {
-		const uint8_t *digest = verify_leaves_next(&c);
+		const uint8_t *digest = leaves_next(&c);
 
 		for (unsigned k = 0; digest && k < WIRE_DIGEST_BYTES; k++)
 			sink ^= digest[k];
@@ -32,16 +32,16 @@ static void walk(const struct verify_leaves *l)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	uint8_t *copy = malloc(bytes + CHECK_BYTES);
-	struct verify_leaves l;
+	struct leaves l;
 
 	if (!copy)
 		return 0;
 	if (bytes)
 		memcpy(copy, data, bytes);
-	if (verify_leaves_find(copy, bytes, 0, &l) == 0)
+	if (leaves_find(copy, bytes, 0, &l) == 0)
 		walk(&l);
 	hash_sha256(copy, bytes, copy + bytes);
-	if (verify_leaves_find(copy, bytes + CHECK_BYTES, 0, &l) == 0)
+	if (leaves_find(copy, bytes + CHECK_BYTES, 0, &l) == 0)
 		walk(&l);
 	free(copy);
 	return 0;

@@ -317,8 +317,8 @@ static void on_wrong(void *ctx, uint64_t chunk)
 	wrong_chunk = chunk;
 }
 
-static int prove(struct memory *m, const struct verify_proof *proof,
-		 const struct verify_leaves *leaves, struct verify_image_result *r)
+static int prove(struct memory *m, const struct verify_proof *proof, const struct leaves *leaves,
+		 struct verify_image_result *r)
 {
 	struct verify_image image = {.read = memory_read, .ctx = m, .size_bytes = m->size};
 	struct verify_image_options o = {
@@ -334,7 +334,7 @@ static void a_file_is_proved_and_a_difference_located_by_its_leaves(void **state
 	CLEANUP_FREE uint8_t *leaves_data = NULL, *larger = calloc(1, DISK_BYTES + 5 * MIB);
 	struct verify_image_result r;
 	struct verify_proof proof;
-	struct verify_leaves leaves;
+	struct leaves leaves;
 	struct memory m = {.bytes = larger, .size = DISK_BYTES};
 	size_t bytes;
 
@@ -345,9 +345,9 @@ static void a_file_is_proved_and_a_difference_located_by_its_leaves(void **state
 	assert_int_equal(verify_proof_read(json, 1, &proof), -EINVAL);
 	assert_int_equal(verify_proof_read(json, 0, &proof), 0);
 	assert_int_equal(verify_leaves_make(&b->result, b->map, &leaves_data, &bytes), 0);
-	assert_int_equal(verify_leaves_find(leaves_data, bytes, 0, &leaves), 0);
-	assert_int_equal(verify_leaves_find(leaves_data, bytes, 1, &leaves), -EINVAL);
-	assert_int_equal(verify_leaves_find(leaves_data, bytes, 0, &leaves), 0);
+	assert_int_equal(leaves_find(leaves_data, bytes, 0, &leaves), 0);
+	assert_int_equal(leaves_find(leaves_data, bytes, 1, &leaves), -EINVAL);
+	assert_int_equal(leaves_find(leaves_data, bytes, 0, &leaves), 0);
 
 	memcpy(larger, b->bytes, DISK_BYTES);
 	assert_int_equal(prove(&m, &proof, NULL, &r), 0);
@@ -382,7 +382,7 @@ static void damaged_leaves_are_refused(void **state)
 {
 	struct bed *b = *state;
 	CLEANUP_FREE uint8_t *data = NULL;
-	struct verify_leaves leaves;
+	struct leaves leaves;
 	size_t bytes;
 
 	copy(b);
@@ -390,9 +390,9 @@ static void damaged_leaves_are_refused(void **state)
 	assert_int_equal(verify_leaves_make(&b->result, b->map, &data, &bytes), 0);
 	for (size_t i = 0; i < bytes; i += 7) {
 		data[i] ^= 1;
-		assert_int_equal(verify_leaves_find(data, bytes, 0, &leaves), -EINVAL);
+		assert_int_equal(leaves_find(data, bytes, 0, &leaves), -EINVAL);
 		assert_string_equal(err_code(), "LEAVES_INVALID");
-		assert_int_equal(verify_leaves_find(data, i, 0, &leaves), -EINVAL);
+		assert_int_equal(leaves_find(data, i, 0, &leaves), -EINVAL);
 		data[i] ^= 1;
 	}
 }
