@@ -16,6 +16,7 @@
 #include <zstd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "wire/wire.h"
 #include "wire/wire_gcm.h"
 
@@ -124,6 +125,20 @@ static double digest_rate(const struct sample *s)
 	return rate(s->bytes, start_us);
 }
 
+static double sha256_rate(const struct sample *s,
+			  void (*hash)(const struct iovec *, size_t, uint8_t *))
+{
+	uint64_t start_us = clock_us();
+	uint8_t digest[HASH_SHA256_BYTES];
+
+	for (size_t at = 0; at < s->bytes; at += PART_BYTES) {
+		const struct iovec part = {.iov_base = s->data + at, .iov_len = PART_BYTES};
+
+		hash(&part, 1, digest);
+	}
+	return rate(s->bytes, start_us);
+}
+
 static double zstd_rate(const struct sample *s, int level)
 {
 	size_t room = ZSTD_compressBound(PART_BYTES);
@@ -148,8 +163,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("{\"read\": %.3f, \"write\": %.3f, \"cipher\": %.3f, \"xxh3\": %.3f, "
-	       "\"zstd1\": %.3f, \"zstd3\": %.3f}\n",
+	       "\"sha256\": %.3f, \"sha256_soft\": %.3f, \"zstd1\": %.3f, \"zstd3\": %.3f}\n",
 	       read_rate, write_rate(&s, argv[2]), cipher_rate(&s), digest_rate(&s),
+	       sha256_rate(&s, hash_sha256_parts), sha256_rate(&s, hash_sha256_soft),
 	       zstd_rate(&s, 1), zstd_rate(&s, 3));
 	free(s.data);
 	return 0;
