@@ -28,6 +28,7 @@ wait_job || status=$?
 [ $status -eq 75 ] || fail "ended by a signal it says $status, not that it can go on"
 is_in later Running || fail "a signal changed the job's state"
 run_job start later
+wait_run later
 wait_in later Syncing
 "$PIPELINE" stop later
 wait_job || fail "a stopped job ends with $?"

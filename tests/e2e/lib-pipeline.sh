@@ -54,6 +54,11 @@ wait_in() { # JOB STATE-OR-PHASE
 	wait_for 30 is_in "$1" "$2" || fail "$1 does not come to $2: $("$PIPELINE" status)"
 }
 
+# wait_run JOB: until a process works on it. A job that one left while it was Syncing is in that phase before the next begins.
+wait_run() {
+	wait_for 30 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
+}
+
 take_activation() {
 	wait_for 30 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
 	activation=$(cat "$(job_file activation)")
