@@ -10,7 +10,7 @@ copy_needs
 copy_source 300 sda1
 copy_receiver
 
-disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device ahci,id=ahci -device ide-hd,bus=ahci.0,drive=d0)
+disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device "ahci,id=ahci" -device "ide-hd,bus=ahci.0,drive=d0")
 copy_boot first '{"rate_mbit": 200, "compression": 0}' "${disks[@]}"
 vm_wait first 240 'Running Syncing +[5-8][0-9]%'
 vm_stop first

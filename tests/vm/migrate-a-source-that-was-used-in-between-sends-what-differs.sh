@@ -11,7 +11,7 @@ copy_needs
 copy_source 300 nvme0n1p1
 copy_receiver
 
-nvme=(-drive "if=none,id=d0,format=raw,file=$disk" -device nvme,drive=d0,serial=SMALL)
+nvme=(-drive "if=none,id=d0,format=raw,file=$disk" -device "nvme,drive=d0,serial=SMALL")
 copy_boot first '{"rate_mbit": 200, "compression": 0}' "${nvme[@]}"
 vm_wait first 240 'Running Syncing +[5-8][0-9]%'
 vm_stop first
@@ -20,7 +20,7 @@ durable=$(copy_metric disk_durable_chunks)
 earlier=$(copy_metric received_bytes_total)
 
 # A file of 2 MiB, and 64 blocks of the payload's beginning, which had arrived.
-fs=$disk?offset=1048576
+fs="$disk?offset=1048576"
 head -c 2M /dev/urandom >"$vm_dir/new"
 debugfs -w -R "write $vm_dir/new /srv/data/new" "$fs" >"$vm_dir/debugfs.log" 2>&1
 payload=$vm_dir/root/srv/data/payload
