@@ -240,17 +240,17 @@ void pack_compress(struct packer *p, struct item *item, unsigned compression)
 	item->wire.data = item->data;
 }
 
-void pack_patch(struct item *item)
+void pack_patch(struct item *item, size_t mark_bytes)
 {
 	uint8_t own[WIRE_MARKS_BYTES], bitmap[WIRE_BITMAP_BYTES] = {0};
 	size_t bytes = 0;
 
 	item->patch = PATCH_MADE;
-	wire_chunk_marks(item->data, item->bytes, own);
+	wire_chunk_marks(item->data, item->bytes, mark_bytes, own);
 	for (unsigned i = 0; (size_t)i * WIRE_BLOCK_BYTES < item->bytes; i++) {
-		size_t at = i * WIRE_MARK_BYTES;
+		size_t at = i * mark_bytes;
 
-		if (memcmp(own + at, item->marks + at, WIRE_MARK_BYTES) != 0)
+		if (memcmp(own + at, item->marks + at, mark_bytes) != 0)
 			bitmap[i / 8] = (uint8_t)(bitmap[i / 8] | 1u << i % 8);
 	}
 	/* At least one differs, or the digests would not. Blocks of zeros must be sent here. */

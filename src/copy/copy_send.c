@@ -97,7 +97,7 @@ static int refused(struct round *r, const struct item *item, const struct wire_d
 static void take_marks(struct round *r, struct item *item, int rc)
 {
 	if (rc == 0)
-		pack_patch(item);
+		pack_patch(item, r->info.to_patch_ok ? WIRE_MARK_TO_PATCH_BYTES : WIRE_MARK_BYTES);
 	item->patch = PATCH_MADE;
 	queue_push(&r->work, item);
 }
@@ -231,6 +231,8 @@ static int submit_item(struct sender *s, struct item *item)
 	if (item->patch == PATCH_ASK) {
 		request.command = NBD_CMD_BLOCK_DIGESTS;
 		request.length_bytes = 1;
+		if (s->round->info.to_patch_ok)
+			request.flags = NBD_CMD_FLAG_TO_PATCH;
 		request.into = item->marks;
 		return submit(s, item, &request);
 	}

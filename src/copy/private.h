@@ -145,7 +145,7 @@ void pack_compress(struct packer *p, struct item *item, unsigned compression);
  * The receiver's marks are there: take out of the bitmap what it has, unless that is hardly
  * anything. The item is PATCH_MADE.
  */
-void pack_patch(struct item *item);
+void pack_patch(struct item *item, size_t mark_bytes);
 
 /* ---- rate: copy_rate.c ---- */
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,10 +33,10 @@ struct journal {
 	uint64_t room_bytes;  /* the file's size: zeros stand behind the records */
 	pthread_mutex_t lock; /* append */
 	pthread_mutex_t sync_lock;
-	uint64_t records;	 /* under lock */
-	uint64_t synced_records; /* under sync_lock */
-	uint32_t batch;		 /* under lock: syncs that are over, and one */
-	int error;		 /* sticky, under lock */
+	uint64_t records;		 /* under lock */
+	_Atomic uint64_t synced_records; /* written under sync_lock */
+	uint32_t batch;			 /* under lock: syncs that are over, and one */
+	int error;			 /* sticky, under lock */
 };
 
 /* A mistake in this sum would be noticed only by chance, so it is the digest, cut short. */
@@ -311,9 +312,16 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
-uint64_t journal_records(const struct journal *j)
+uint64_t journal_records(struct journal *j)
 {
+	LOCK_SCOPE(&j->lock);
+
 	return j->records;
+}
+
+bool journal_is_synced(const struct journal *j, uint64_t records)
+{
+	return atomic_load(&j->synced_records) >= records;
 }
 
 /* Zeros behind the records up to bytes. */
@@ -367,18 +375,21 @@ int journal_append(struct journal *j, const struct journal_record *records, size
 	return 0;
 }
 
-/* Several threads that come here together are served by one fdatasync. */
 int journal_sync(struct journal *j)
 {
-	uint64_t wanted, target;
+	return journal_sync_to(j, journal_records(j));
+}
+
+/* Several threads that come here together are served by one fdatasync. */
+int journal_sync_to(struct journal *j, uint64_t records)
+{
+	uint64_t target;
 	int error;
 
-	pthread_mutex_lock(&j->lock);
-	wanted = j->records;
-	pthread_mutex_unlock(&j->lock);
-
+	if (journal_is_synced(j, records))
+		return 0;
 	LOCK_SCOPE(&j->sync_lock);
-	if (j->synced_records >= wanted)
+	if (journal_is_synced(j, records))
 		return 0;
 	pthread_mutex_lock(&j->lock);
 	target = j->records;

@@ -23,6 +23,7 @@
 #ifndef RECEIVER_JOURNAL_H
 #define RECEIVER_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,7 +68,6 @@ typedef int (*journal_apply_fn)(void *ctx, const struct journal_record *r);
 int journal_open(int fd, const char *name, const struct journal_subject *subject,
 		 journal_apply_fn apply, void *ctx, struct journal **out);
 void journal_close(struct journal *j); /* accepts NULL */
-uint64_t journal_records(const struct journal *j);
 
 /*
  * Append records; they are durable when journal_sync() has returned 0 after. -ENOSPC of append
@@ -76,6 +76,14 @@ uint64_t journal_records(const struct journal *j);
  */
 int journal_append(struct journal *j, const struct journal_record *records, size_t count);
 int journal_sync(struct journal *j);
+
+/*
+ * How many records there are; then a later sync may be for these alone, and costs nothing when
+ * another one has made them durable meanwhile.
+ */
+uint64_t journal_records(struct journal *j);
+int journal_sync_to(struct journal *j, uint64_t records);
+bool journal_is_synced(const struct journal *j, uint64_t records);
 
 /* Parse the bytes of a journal: what journal_open() does once it has read them. For tests. *good is
  * the number of bytes that stand. NAME is for the reason. */

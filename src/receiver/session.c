@@ -289,7 +289,7 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 {
 	static const uint8_t no_run[WIRE_RUN_ID_BYTES];
 	struct wire_grant grant = {.version = WIRE_EXTENSION_VERSION,
-				   .features = WIRE_FEATURE_PATCH,
+				   .features = WIRE_FEATURE_PATCH | WIRE_FEATURE_TO_PATCH,
 				   .chunk_shift = WIRE_CHUNK_SHIFT,
 				   .digest = WIRE_DIGEST_XXH3_128,
 				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,

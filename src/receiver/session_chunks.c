@@ -225,7 +225,7 @@ int session_block_digests(struct session *s, const struct nbd_request *q)
 	uint8_t raw[WIRE_MARKS_HEAD_BYTES + WIRE_MARKS_BYTES];
 	struct writer w = writer_of(raw, sizeof(raw));
 	uint64_t chunk = q->offset >> WIRE_CHUNK_SHIFT;
-	size_t bytes;
+	size_t bytes, mark_bytes = wire_mark_bytes(q->flags);
 	int rc = session_check_chunks(s, q);
 
 	if (rc == 0 && q->length != 1)
@@ -234,11 +234,13 @@ int session_block_digests(struct session *s, const struct nbd_request *q)
 		return session_reply_error(s, q, rc);
 	bytes = (size_t)min_of((uint64_t)WIRE_CHUNK_BYTES, store_size_bytes(s->store) - q->offset);
 	rc = store_read(s->store, s->data, bytes, q->offset);
+	if (rc == 0 && q->flags & NBD_CMD_FLAG_TO_PATCH)
+		rc = store_forget_ahead(s->store, chunk);
 	if (rc < 0)
 		return session_reply_error(s, q, rc);
 	writer_be(&w, chunk, 8);
-	wire_chunk_marks(s->data, bytes, w.at);
-	w.at += div_up(bytes, WIRE_BLOCK_BYTES) * WIRE_MARK_BYTES;
+	wire_chunk_marks(s->data, bytes, mark_bytes, w.at);
+	w.at += div_up(bytes, WIRE_BLOCK_BYTES) * mark_bytes;
 	rc = session_reply_part(s, q, NBD_REPLY_BLOCK_DIGESTS, true, (uint32_t)writer_used(&w));
 	return rc < 0 ? rc : wire_stream_write(s->stream, raw, writer_used(&w));
 }

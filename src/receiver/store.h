@@ -69,6 +69,13 @@ int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMA
 		const uint8_t *plain, const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
 
 /*
+ * The chunk is to be patched soon: its record is taken back now, and the next sync of the journal,
+ * whoever wants it, serves all patches that are on their way. Until then, and if no patch comes,
+ * the chunk is known as before. Does nothing where that is not possible.
+ */
+int store_forget_ahead(struct store *s, uint64_t chunk);
+
+/*
  * A chunk of which only the blocks in the bitmap are given, one behind the other; the others stay
  * as they are. `whole` is a store_buffer() to work in. -EBADMSG when what comes out does not have
  * the digest: then the chunk is unknown, and its bytes are as they were.

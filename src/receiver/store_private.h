@@ -23,6 +23,13 @@ enum chunk_bits {
 
 #define STORE_ALIGN 4096 /* of memory, offset and length in direct writes */
 #define STORE_BATCH 4096 /* records of one commit step */
+#define STORE_AHEAD 256	 /* chunks that the journal may have forgotten ahead of a sync */
+
+/* A chunk of which the journal has been told that it is unknown, by the first so many records. */
+struct store_ahead {
+	uint64_t chunk;
+	uint64_t records;
+};
 
 struct store {
 	unsigned disk;
@@ -53,6 +60,8 @@ struct store {
 	bool frozen;	 /* nothing is written until it is thawed */
 	uint64_t commits;
 	bool stopping;
+	struct store_ahead ahead[STORE_AHEAD]; /* the oldest gives way once it is synced */
+	unsigned ahead_next;
 
 	pthread_mutex_t commit_lock;  /* one commit at a time; taken before lock */
 	struct journal_record *batch; /* STORE_BATCH, under commit_lock */
@@ -70,6 +79,10 @@ int store_fail(struct store *s, int rc);
 
 /* The journal forgets [first, first + count), durably. */
 int store_forget(struct store *s, uint64_t first, uint64_t count);
+
+/* Under lock: how many records must be durable before any of these chunks is overwritten, as the
+ * journal may say on the medium what was taken back since; 0: none. */
+uint64_t store_ahead_records(const struct store *s, uint64_t first, uint64_t count);
 
 int store_committer_start(struct store *s);
 void store_committer_stop(struct store *s);

@@ -87,6 +87,7 @@ static void end_reading(struct store *s, uint64_t chunk, const uint8_t *run_id,
 /* The chunk, which is being read, is not what was known of it. */
 static int distrust(struct store *s, uint64_t chunk)
 {
+	uint64_t ahead;
 	bool journaled;
 	int rc = 0;
 
@@ -94,10 +95,13 @@ static int distrust(struct store *s, uint64_t chunk)
 	while (s->states[chunk] & CHUNK_COMMITTING)
 		pthread_cond_wait(&s->changed, &s->lock);
 	journaled = s->states[chunk] & CHUNK_JOURNALED;
+	ahead = store_ahead_records(s, chunk, 1);
 	s->states[chunk] = CHUNK_READING;
 	pthread_mutex_unlock(&s->lock);
 	if (journaled)
 		rc = store_forget(s, chunk, 1);
+	else if (ahead)
+		rc = journal_sync_to(s->journal, ahead);
 	pthread_mutex_lock(&s->lock);
 	/* Where the journal has no room it still speaks of the chunk. */
 	s->states[chunk] = rc < 0 ? CHUNK_JOURNALED : 0;

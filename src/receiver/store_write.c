@@ -77,8 +77,8 @@ static void give_back_unforgotten(struct store *s, uint64_t first, uint64_t coun
  */
 static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 {
-	uint64_t forget_from = UINT64_MAX, forget_to = 0;
-	int rc;
+	uint64_t forget_from = UINT64_MAX, forget_to = 0, ahead;
+	int rc = 0;
 
 	pthread_mutex_lock(&s->lock);
 	*was_zero = true;
@@ -100,12 +100,19 @@ static int take(struct store *s, uint64_t first, uint64_t count, bool *was_zero)
 		}
 		s->states[i] = CHUNK_BUSY;
 	}
+	ahead = store_ahead_records(s, first, count);
 	pthread_mutex_unlock(&s->lock);
-	if (forget_to == 0)
-		return 0;
-	rc = store_forget(s, forget_from, forget_to - forget_from);
-	if (rc < 0)
-		give_back_unforgotten(s, first, count, forget_from, forget_to);
+	if (forget_to > 0) {
+		rc = store_forget(s, forget_from, forget_to - forget_from);
+		if (rc < 0)
+			give_back_unforgotten(s, first, count, forget_from, forget_to);
+	} else if (ahead > 0) {
+		rc = journal_sync_to(s->journal, ahead);
+		if (rc < 0) {
+			store_fail(s, rc);
+			give_back(s, first, count);
+		}
+	}
 	return rc;
 }
 

@@ -43,7 +43,7 @@ static bool blocks_of(const struct verify_options *o, unsigned disk, struct wire
 	if (wire_nbd_call(n, &request, &done) < 0 ||
 	    copy_read_chunk(o->copy, disk, bad->chunk, d->size_bytes, buf) < 0)
 		return false;
-	wire_chunk_marks(buf, bytes, own);
+	wire_chunk_marks(buf, bytes, WIRE_MARK_BYTES, own);
 	for (uint64_t at = 0; at < bytes; at += WIRE_BLOCK_BYTES) {
 		size_t mark = at / WIRE_BLOCK_BYTES * WIRE_MARK_BYTES;
 

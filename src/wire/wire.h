@@ -47,12 +47,15 @@ void wire_digest_blocks(const uint8_t bitmap[WIRE_BITMAP_BYTES], const void *blo
 void wire_digest_zero(size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
 
 /*
- * The short digest of each block of a chunk, WIRE_MARK_BYTES each, for finding those that differ:
- * the first bytes of the block's XXH3-128. What they miss, the chunk's own digest finds.
+ * The short digest of each block of a chunk, mark_bytes each, for finding those that differ: the
+ * first bytes of the block's XXH3-128. What they miss, the chunk's own digest finds.
  */
-#define WIRE_MARK_BYTES	 4
-#define WIRE_MARKS_BYTES (WIRE_CHUNK_BLOCKS * WIRE_MARK_BYTES)
-void wire_chunk_marks(const void *chunk, size_t bytes, uint8_t marks[WIRE_MARKS_BYTES]);
+#define WIRE_MARK_BYTES		 4
+#define WIRE_MARK_TO_PATCH_BYTES 2 /* with NBD_CMD_FLAG_TO_PATCH */
+#define WIRE_MARKS_BYTES	 (WIRE_CHUNK_BLOCKS * WIRE_MARK_BYTES)
+void wire_chunk_marks(const void *chunk, size_t bytes, size_t mark_bytes,
+		      uint8_t marks[WIRE_MARKS_BYTES]);
+size_t wire_mark_bytes(unsigned command_flags);
 
 /*
  * Bit i (byte i / 8, bit i % 8) is set when block i holds a byte that is not zero. A chunk's last
@@ -278,6 +281,7 @@ enum nbd_command_flag {
 	NBD_CMD_FLAG_DF = 1 << 2,
 	NBD_CMD_FLAG_REQ_ONE = 1 << 3,
 	NBD_CMD_FLAG_FAST_ZERO = 1 << 4,
+	NBD_CMD_FLAG_TO_PATCH = 1 << 8, /* ours, of BLOCK_DIGESTS: a patch will follow */
 };
 
 enum nbd_reply_type {
@@ -338,6 +342,7 @@ struct wire_nbd_info {
 	bool zstd_ok;		    /* ours: codec zstd */
 	unsigned stream_window_log; /* ours: codec stream, with windows up to 2^this; 0: not */
 	bool patch_ok;		    /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
+	bool to_patch_ok;	    /* ours: NBD_CMD_FLAG_TO_PATCH */
 	bool tls;
 };
 
@@ -591,7 +596,7 @@ struct wire_grant {
 	uint32_t features;	   /* enum wire_feature; a client ignores what it does not know */
 	uint8_t stream_window_log; /* granted; 0: none. In the uppermost byte of the features */
 };
-enum wire_feature { WIRE_FEATURE_PATCH = 1 };
+enum wire_feature { WIRE_FEATURE_PATCH = 1, WIRE_FEATURE_TO_PATCH = 2 };
 int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out);
 void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_BYTES]);
 
@@ -609,9 +614,9 @@ int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t req
 			  size_t chunk_bytes, struct wire_chunk_head *out);
 void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CHUNK_HEAD_BYTES]);
 
-/* The reply to BLOCK_DIGESTS for a chunk of so many bytes; -EINVAL. */
+/* The reply to BLOCK_DIGESTS for a chunk of so many bytes, with marks of mark_bytes; -EINVAL. */
 int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chunk_bytes,
-		     uint8_t marks[WIRE_MARKS_BYTES]);
+		     size_t mark_bytes, uint8_t marks[WIRE_MARKS_BYTES]);
 #define WIRE_MARKS_HEAD_BYTES 8
 
 /* One structured reply to DIGESTS; calls fn for each run. fn's error, or -EINVAL. */

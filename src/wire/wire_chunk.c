@@ -80,7 +80,13 @@ size_t wire_chunk_gather(const void *chunk, size_t bytes, const uint8_t bitmap[W
 	return used;
 }
 
-void wire_chunk_marks(const void *chunk, size_t bytes, uint8_t marks[WIRE_MARKS_BYTES])
+size_t wire_mark_bytes(unsigned command_flags)
+{
+	return command_flags & NBD_CMD_FLAG_TO_PATCH ? WIRE_MARK_TO_PATCH_BYTES : WIRE_MARK_BYTES;
+}
+
+void wire_chunk_marks(const void *chunk, size_t bytes, size_t mark_bytes,
+		      uint8_t marks[WIRE_MARKS_BYTES])
 {
 	const uint8_t *data = chunk;
 
@@ -90,6 +96,6 @@ void wire_chunk_marks(const void *chunk, size_t bytes, uint8_t marks[WIRE_MARKS_
 		uint8_t digest[WIRE_DIGEST_MAX];
 
 		wire_digest(data + at, min_of(bytes - at, (size_t)WIRE_BLOCK_BYTES), digest);
-		memcpy(marks + i * WIRE_MARK_BYTES, digest, WIRE_MARK_BYTES);
+		memcpy(marks + i * mark_bytes, digest, mark_bytes);
 	}
 }

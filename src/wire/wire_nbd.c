@@ -174,6 +174,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 	n->info.zstd_ok = grant.codecs & 1u << WIRE_CODEC_ZSTD;
 	n->info.stream_window_log = grant.stream_window_log;
 	n->info.patch_ok = grant.features & WIRE_FEATURE_PATCH;
+	n->info.to_patch_ok = n->info.patch_ok && grant.features & WIRE_FEATURE_TO_PATCH;
 	return 0;
 }
 

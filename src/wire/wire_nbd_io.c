@@ -300,7 +300,7 @@ static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
 					s->request.offset_bytes >> WIRE_CHUNK_SHIFT,
 					min_of((uint64_t)WIRE_CHUNK_BYTES,
 					       n->info.size_bytes - s->request.offset_bytes),
-					s->request.into);
+					wire_mark_bytes(s->request.flags), s->request.into);
 	if (n->rx_reply.type == NBD_REPLY_DURABLE)
 		return wire_durable_parse(n->scratch, bytes, &n->durable);
 	if (s->result.rc != 0)

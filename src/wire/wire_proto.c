@@ -225,10 +225,10 @@ void wire_grant_encode(const struct wire_grant *g, uint8_t raw[WIRE_OFFER_REPLY_
 }
 
 int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chunk_bytes,
-		     uint8_t marks[WIRE_MARKS_BYTES])
+		     size_t mark_bytes, uint8_t marks[WIRE_MARKS_BYTES])
 {
 	struct cursor c = cursor_of(data, bytes);
-	size_t n = div_up(chunk_bytes, WIRE_BLOCK_BYTES) * WIRE_MARK_BYTES;
+	size_t n = div_up(chunk_bytes, WIRE_BLOCK_BYTES) * mark_bytes;
 
 	if (cursor_be64(&c) != chunk || cursor_left(&c) != n || n > WIRE_MARKS_BYTES)
 		return -EINVAL;

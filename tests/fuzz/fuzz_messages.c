@@ -72,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		wire_durable_parse(data, size, &durable);
-		wire_marks_parse(data, size, 5, 1 + size * 1021, marks);
+		wire_marks_parse(data, size, 5, 1 + size * 1021, WIRE_MARK_BYTES, marks);
+		wire_marks_parse(data, size, 5, 1 + size * 2043, WIRE_MARK_TO_PATCH_BYTES, marks);
 		break;
 	case 5:
 		wire_digests_parse(data, size, take_run, &sum);

@@ -42,7 +42,7 @@ class Client:
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
         self.window = replies[0][1][12]
         assert replies[0][1][4:8] == struct.pack(">I", 7 if self.window else 3)
-        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 1)
+        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 3)
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
         assert replies[-1][0] == 1, replies
         info = next(data for kind, data in replies if kind == 3 and data[:2] == b"\0\0")
@@ -124,12 +124,13 @@ class Client:
         assert len(chunks) == count
         return chunks
 
-    def marks(self, number):
-        error, payloads = self.request(BLOCK_DIGESTS, number * CHUNK, 1)
+    def marks(self, number, to_patch=False):
+        error, payloads = self.request(BLOCK_DIGESTS, number * CHUNK, 1, 0x100 * to_patch)
         assert error == 0 and len(payloads) == 1 and payloads[0][0] == BLOCK_DIGESTS
         assert struct.unpack(">Q", payloads[0][1][:8])[0] == number
         marks = payloads[0][1][8:]
-        return [marks[at : at + 4] for at in range(0, len(marks), 4)]
+        step = 2 if to_patch else 4
+        return [marks[at : at + step] for at in range(0, len(marks), step)]
 
     def patch(self, number, plain, blocks, zstd=False, digest=None):
         """Only these blocks; the others stay."""
@@ -216,6 +217,9 @@ elif step == "again":  # after the receiver was killed and started again
     assert len(have) == 256 and have[5] == xxh3(one[5 * BLOCK : 6 * BLOCK])[:4]
     want = [xxh3(other[i * BLOCK : (i + 1) * BLOCK])[:4] for i in range(256)]
     assert [i for i in range(256) if have[i] != want[i]] == [7, 200]
+    assert c.marks(3, True) == [mark[:2] for mark in have] and c.durable(False)[2] == 1
+    assert c.digests(3, 1) == [(2, 0, xxh3(one))] and c.durable()[2] == 0 and c.digests(3, 1) == [(2, 2, xxh3(one))]
+    assert c.marks(3, True) == [mark[:2] for mark in have]  # which the patch below makes use of
     assert len(c.marks(8)) == (size - 8 * CHUNK + BLOCK - 1) // BLOCK and c.marks(8)[-1] == xxh3(last[-(len(last) % BLOCK) :])[:4]
     assert c.request(BLOCK_DIGESTS, 3 * CHUNK, 2)[0] == 22 and c.request(BLOCK_DIGESTS, 5, 1)[0] == 22
     assert c.patch(3, other, [7])[0] == 74  # 200 is lacking

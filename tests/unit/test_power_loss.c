@@ -353,7 +353,13 @@ static void step(struct bench *b, unsigned chunk, uint8_t *data, uint64_t *seed)
 		write_chunk(b, chunk, data, seed);
 	} else if (what < 50) {
 		begin(chunk);
+		if (what < 45)
+			assert_int_equal(store_forget_ahead(b->store, chunk), 0);
 		patch_chunk(b, chunk, data, seed);
+	} else if (what < 53) {
+		/* A patch that comes later, or never: the chunk may be unknown after a death. */
+		begin(chunk);
+		assert_int_equal(store_forget_ahead(b->store, chunk), 0);
 	} else if (what < 60) {
 		begin(chunk);
 		assert_int_equal(store_zero(b->store, offset, bytes, false, false, b->run_id), 0);
