@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "copy/private.h"
 
 /* Weight of the past in smoothed rates, for a look every half second: some four seconds. */
@@ -118,12 +119,11 @@ static int take_memory(struct engine *e)
 	if (!e->items || !e->packers)
 		return fail_code(ENOMEM, "COPY_NO_MEMORY", "no memory for the copy's buffers");
 	for (unsigned i = 0; i < b->items; i++) {
-		e->items[i].data = aligned_alloc(4096, WIRE_CHUNK_BYTES);
+		/* Pages are taken now, not when a machine that is short of them is busy copying. */
+		e->items[i].data = memory_take(WIRE_CHUNK_BYTES);
 		if (!e->items[i].data)
 			return fail_code(ENOMEM, "COPY_NO_MEMORY",
 					 "no memory for the copy's buffers");
-		/* Pages are taken now, not when a machine that is short of them is busy copying. */
-		memset(e->items[i].data, 0, WIRE_CHUNK_BYTES);
 	}
 	for (unsigned i = 0; i < b->workers; i++) {
 		int rc = pack_init(&e->packers[i], b->context_bytes);

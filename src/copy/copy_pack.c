@@ -12,6 +12,7 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "base/memory.h"
 #include "copy/private.h"
 
 static const int zstd_levels[COPY_COMPRESSION_MAX + 1] = {0, -20, -7, -4, -2, -1, 1, 3, 5, 6, 12};
@@ -77,21 +78,16 @@ size_t pack_stream_bytes(unsigned compression, unsigned window_log)
 	return most ? (most + CONTEXT_SLACK_BYTES) & ~(size_t)(CONTEXT_ALIGN - 1) : 0;
 }
 
-/* Memory whose pages are there, not only promised. */
-static void *take(size_t align, size_t bytes)
-{
-	void *memory = aligned_alloc(align, bytes);
-
-	return memory ? memset(memory, 0, bytes) : NULL;
-}
-
 int pack_init(struct packer *p, size_t context_bytes)
 {
 	*p = (struct packer){0};
-	p->gathered = take(4096, WIRE_CHUNK_BYTES);
-	p->spare = take(4096, WIRE_CHUNK_BYTES);
+	p->gathered = memory_take(WIRE_CHUNK_BYTES);
+	p->spare = memory_take(WIRE_CHUNK_BYTES);
+	/* Its pages come with the first chunk that is worth compressing: that is at the start of
+	 * the copy, or never. */
+	p->context_bytes = context_bytes;
 	if (context_bytes)
-		p->context_memory = take(CONTEXT_ALIGN, context_bytes);
+		p->context_memory = aligned_alloc(CONTEXT_ALIGN, context_bytes);
 	if (p->context_memory)
 		p->context = ZSTD_initStaticCCtx(p->context_memory, context_bytes);
 	if (!p->gathered || !p->spare || (context_bytes && !p->context))
@@ -180,6 +176,13 @@ static bool compress_stream(struct packer *p, struct item *item, const uint8_t *
 	return true;
 }
 
+static void take_context(struct packer *p)
+{
+	if (!p->context_taken)
+		memory_populate(p->context_memory, p->context_bytes);
+	p->context_taken = true;
+}
+
 /* True when the compressed form stands in p->spare. */
 static bool compress(struct packer *p, struct item *item, unsigned compression)
 {
@@ -194,6 +197,7 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 	}
 	if (looks_packed(plain, item->plain_bytes))
 		return false;
+	take_context(p);
 	if (p->lane >= 0 && stream_levels[compression])
 		return compress_stream(p, item, plain, compression);
 	if (p->stream_set)

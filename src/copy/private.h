@@ -112,9 +112,11 @@ int budget_make(const struct copy_options *o, struct budget *b);
 /* Working memory of one worker. */
 struct packer {
 	void *context_memory;
-	void *context; /* ZSTD_CCtx, living in context_memory */
-	void *params;  /* ZSTD_CCtx_params, to set up a stream by */
-	int lane;      /* of the stream; -1: none */
+	size_t context_bytes;
+	bool context_taken; /* its pages are there */
+	void *context;	    /* ZSTD_CCtx, living in context_memory */
+	void *params;	    /* ZSTD_CCtx_params, to set up a stream by */
+	int lane;	    /* of the stream; -1: none */
 	unsigned window_log;
 	unsigned stream_step; /* that the frame under way has; 0: none is */
 	bool stream_set;      /* the context has a stream's parameters, under way or not */
