@@ -6,6 +6,9 @@
  *   caller -> [engine: application in | records out] -> out -> socket
  *   caller <- [engine: application out | records in] <- in  <- socket
  *
+ * Under AES-GCM the caller's bytes go around the engine once hands are shaken (wire_record.h): it
+ * only gets what is no application data.
+ *
  * Nothing here waits except stream_wait_events() and wire_stream_wait().
  */
 #include <errno.h>
@@ -108,15 +111,14 @@ int stream_fill(struct wire_stream *s)
 
 	if (s->ended)
 		return 0;
-	if (b->at == b->end)
-		b->at = b->end = 0;
-	if (b->end == STREAM_BUF_BYTES) {
-		if (b->at == 0)
-			return 0;
+	/* The start of a record, or nothing, moves to the front for the sake of a long read. */
+	if (b->at > STREAM_BUF_BYTES / 2 || b->at == b->end || b->end == STREAM_BUF_BYTES) {
 		memmove(b->data, b->data + b->at, b->end - b->at);
 		b->end -= b->at;
 		b->at = 0;
 	}
+	if (b->end == STREAM_BUF_BYTES)
+		return 0;
 	n = recv(s->fd, b->data + b->end, STREAM_BUF_BYTES - b->end, 0);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : broken(s, errno);
@@ -230,9 +232,58 @@ static ssize_t plain_read(struct wire_stream *s, uint8_t *buf, size_t n)
 	return have == 0 && s->ended ? -EPIPE : (ssize_t)have;
 }
 
+/* The engine has all of the last record that it was given any of. */
+static bool engine_between_records(const struct wire_stream *s)
+{
+	size_t room;
+
+	return br_ssl_engine_recvrec_buf(s->engine, &room) == s->tls->engine_in;
+}
+
+/* What an earlier record left over. */
+static size_t take_opened(struct stream_tls *t, uint8_t *buf, size_t n)
+{
+	n = min_of(n, t->opened_end - t->opened_at);
+	if (n)
+		memcpy(buf, t->opened + t->opened_at, n);
+	t->opened_at += n;
+	return n;
+}
+
+/*
+ * Open the next record, into the caller's memory if it is not longer than that. 1: *got bytes are
+ * there (or the record was empty), 0: it is not all there yet, -1: let the engine see it, which
+ * knows what is to be said of a damaged one.
+ */
+static int open_next(struct wire_stream *s, uint8_t *buf, size_t n, size_t *got)
+{
+	struct stream_tls *t = s->tls;
+	const uint8_t *record = s->in.data + s->in.at;
+	size_t record_bytes, plain_bytes;
+	enum record_found found;
+
+	*got = 0;
+	if (!engine_between_records(s))
+		return -1;
+	found = record_look(record, s->in.end - s->in.at, &record_bytes, &plain_bytes);
+	if (found != RECORD_WHOLE)
+		return found == RECORD_PART ? 0 : -1;
+	if (!record_open(&t->records.in, record, plain_bytes, plain_bytes <= n ? buf : t->opened))
+		return -1;
+	s->in.at += record_bytes;
+	if (plain_bytes <= n) {
+		*got = plain_bytes;
+		return 1;
+	}
+	t->opened_at = 0;
+	t->opened_end = plain_bytes;
+	*got = take_opened(t, buf, n);
+	return 1;
+}
+
 static ssize_t tls_read(struct wire_stream *s, uint8_t *buf, size_t n)
 {
-	size_t got = 0;
+	size_t got = take_opened(s->tls, buf, n);
 
 	while (got < n) {
 		size_t room;
@@ -248,7 +299,12 @@ static ssize_t tls_read(struct wire_stream *s, uint8_t *buf, size_t n)
 		}
 		if (br_ssl_engine_current_state(s->engine) == BR_SSL_CLOSED)
 			return got ? (ssize_t)got : stream_engine_error(s);
-		if (stream_engine_turn(s))
+		rc = s->direct ? open_next(s, buf + got, n - got, &room) : -1;
+		if (rc > 0) {
+			got += room;
+			continue;
+		}
+		if (rc < 0 && stream_engine_turn(s))
 			continue;
 		rc = stream_fill(s);
 		if (rc < 0)
@@ -331,6 +387,58 @@ static ssize_t plain_write(struct wire_stream *s, const uint8_t *buf, size_t n)
 	return (ssize_t)done;
 }
 
+/* A record of the caller's bytes. False when there is no room for it. */
+static bool seal(struct wire_stream *s, const uint8_t *plain, size_t bytes)
+{
+	size_t waiting;
+
+	/* What the engine has to say comes first, as its records were counted first. */
+	if (br_ssl_engine_sendrec_buf(s->engine, &waiting))
+		stream_engine_turn(s);
+	if (br_ssl_engine_sendrec_buf(s->engine, &waiting) ||
+	    STREAM_BUF_BYTES - s->out.end < bytes + RECORD_EXTRA_BYTES)
+		return false;
+	s->out.end += record_seal(&s->tls->records.out, plain, bytes, s->out.data + s->out.end);
+	return true;
+}
+
+static bool seal_staged(struct wire_stream *s)
+{
+	struct stream_tls *t = s->tls;
+
+	if (t->staged_bytes > 0 && !seal(s, t->staged, t->staged_bytes))
+		return false;
+	t->staged_bytes = 0;
+	return true;
+}
+
+/* As many of these as there is room for: whole records at once, what is less gathers until there is
+ * a record of it, or until it is to be pushed. */
+static size_t write_around(struct wire_stream *s, const uint8_t *buf, size_t n)
+{
+	struct stream_tls *t = s->tls;
+	size_t done = 0;
+
+	while (done < n) {
+		size_t left = n - done, part = min_of(left, RECORD_PLAIN_MAX - t->staged_bytes);
+
+		if (t->staged_bytes == RECORD_PLAIN_MAX ||
+		    (t->staged_bytes > 0 && left >= RECORD_PLAIN_MAX)) {
+			if (!seal_staged(s))
+				break;
+		} else if (part == RECORD_PLAIN_MAX) {
+			if (!seal(s, buf + done, part))
+				break;
+			done += part;
+		} else {
+			memcpy(t->staged + t->staged_bytes, buf + done, part);
+			t->staged_bytes += part;
+			done += part;
+		}
+	}
+	return done;
+}
+
 static ssize_t tls_write(struct wire_stream *s, const uint8_t *buf, size_t n)
 {
 	size_t done = 0;
@@ -340,7 +448,12 @@ static ssize_t tls_write(struct wire_stream *s, const uint8_t *buf, size_t n)
 		unsigned char *p = br_ssl_engine_sendapp_buf(s->engine, &room);
 		int rc;
 
-		if (p) {
+		if (p && s->direct) {
+			room = write_around(s, buf + done, n - done);
+			done += room;
+			if (room > 0)
+				continue;
+		} else if (p) {
 			room = min_of(room, n - done);
 			memcpy(p, buf + done, room);
 			br_ssl_engine_sendapp_ack(s->engine, room);
@@ -372,17 +485,19 @@ int wire_stream_push_some(struct wire_stream *s)
 	for (;;) {
 		int rc;
 
-		if (s->tls) {
+		if (s->direct)
+			seal_staged(s);
+		else if (s->tls)
 			br_ssl_engine_flush(s->engine, 0);
+		if (s->tls)
 			stream_engine_turn(s);
-		}
 		rc = stream_drain(s);
 		if (rc < 0)
 			return rc;
 		if (rc == 0)
 			break;
 	}
-	return s->out.at == s->out.end;
+	return s->out.at == s->out.end && (!s->direct || s->tls->staged_bytes == 0);
 }
 
 int wire_stream_write(struct wire_stream *s, const void *buf, size_t n)
@@ -422,13 +537,25 @@ int wire_stream_flush(struct wire_stream *s)
 /* True when a read would give something, or an end, without asking the socket. */
 static bool readable_now(struct wire_stream *s)
 {
-	size_t room;
+	size_t room, plain;
 
 	if (!s->tls)
 		return s->in.at < s->in.end || s->ended;
-	while (!br_ssl_engine_recvapp_buf(s->engine, &room))
+	if (s->tls->opened_at < s->tls->opened_end)
+		return true;
+	while (!br_ssl_engine_recvapp_buf(s->engine, &room)) {
+		enum record_found found = RECORD_OTHER;
+
+		if (s->ended || br_ssl_engine_current_state(s->engine) == BR_SSL_CLOSED)
+			return true;
+		if (s->direct && engine_between_records(s))
+			found = record_look(s->in.data + s->in.at, s->in.end - s->in.at, &room,
+					    &plain);
+		if (found != RECORD_OTHER)
+			return found == RECORD_WHOLE;
 		if (!stream_engine_turn(s))
-			return s->ended || br_ssl_engine_current_state(s->engine) == BR_SSL_CLOSED;
+			return false;
+	}
 	return true;
 }
 
@@ -451,6 +578,8 @@ void wire_stream_close(struct wire_stream *s)
 {
 	struct pollfd p = {.fd = s->fd, .events = POLLOUT};
 
+	while (wire_stream_push_some(s) == 0 && poll(&p, 1, CLOSE_WAIT_MS) > 0)
+		;
 	if (s->tls)
 		br_ssl_engine_close(s->engine);
 	for (;;) {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "wire/wire_cert.h"
+#include "wire/wire_record.h"
 
 /* Enough for several records a system call; what is not used is never touched. */
 #define STREAM_BUF_BYTES (128u << 10)
@@ -26,7 +27,14 @@ struct stream_tls {
 	br_x509_minimal_context unused; /* BearSSL's full profile wants one */
 	struct pin_x509 pin;
 	uint8_t pin_bytes[WIRE_PIN_BYTES];
-	uint8_t io[BR_SSL_BUFSIZE_BIDI];
+	uint8_t engine_in[BR_SSL_BUFSIZE_INPUT], engine_out[BR_SSL_BUFSIZE_OUTPUT];
+	struct record_pair records;
+	/* Bytes that are too few for a record of their own yet. */
+	uint8_t staged[RECORD_PLAIN_MAX];
+	size_t staged_bytes;
+	/* What is left of a record that was longer than the caller wanted. */
+	uint8_t opened[RECORD_PLAIN_MAX];
+	size_t opened_at, opened_end;
 };
 
 struct wire_stream {
@@ -38,6 +46,7 @@ struct wire_stream {
 	uint64_t no_progress_ms, deadline_ms;
 	bool ended;  /* the peer's end of file was seen */
 	bool secret; /* the TLS handshake is over */
+	bool direct; /* application data goes around the engine */
 	_Atomic uint64_t sent_bytes, received_bytes;
 };
 

@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
-#include "wire/wire_gcm.h"
 #include "wire/wire_stream.h"
 
 static const uint16_t suites_aes[] = {
@@ -33,17 +32,16 @@ static void set_up_engine(br_ssl_engine_context *engine, struct stream_tls *t)
 {
 	uint8_t seed[32];
 
-	if (wire_gcm_is_wide()) {
-		br_ssl_engine_set_aes_ctr(engine, wire_gcm_ctr());
-		br_ssl_engine_set_ghash(engine, wire_gcm_ghash());
-	}
-	if (br_aes_x86ni_ctr_get_vtable())
+	if (wire_gcm_ok()) {
+		record_use(engine, &t->records);
 		br_ssl_engine_set_suites(engine, suites_aes, ARRAY_SIZE(suites_aes));
-	else
+	} else {
 		br_ssl_engine_set_suites(engine, suites_chacha, ARRAY_SIZE(suites_chacha));
+	}
 	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
 	br_ssl_engine_add_flags(engine, BR_OPT_NO_RENEGOTIATION);
-	br_ssl_engine_set_buffer(engine, t->io, sizeof(t->io), 1);
+	br_ssl_engine_set_buffers_bidi(engine, t->engine_in, sizeof(t->engine_in), t->engine_out,
+				       sizeof(t->engine_out));
 	wire_random(seed, sizeof(seed));
 	br_ssl_engine_inject_entropy(engine, seed, sizeof(seed));
 }
@@ -71,6 +69,7 @@ static int handshake(struct wire_stream *s)
 		}
 		if (state & BR_SSL_SENDAPP && s->out.at == s->out.end) {
 			s->secret = true;
+			s->direct = s->tls->records.in.ready && s->tls->records.out.ready;
 			return 0;
 		}
 		rc = stream_fill(s);
