@@ -116,7 +116,7 @@ struct run {
 
 static int run_init(struct run *r)
 {
-	uint64_t ms = pipeline_poll_ms();
+	uint64_t ms = pipeline_number("COLDLIFT_CLOUD_POLL_MS");
 
 	r->outside = (struct pipe_outside){
 		.changed = show,
@@ -124,6 +124,7 @@ static int run_init(struct run *r)
 		.ctx = &r->view,
 		.poll_ms = ms && ms < 1000 ? ms : 0,
 		.cloud_poll_ms = ms,
+		.hour_s = pipeline_number("COLDLIFT_HOUR_S"),
 		.cloud = &r->cloud,
 		.receiver_path = receiver_beside(r->receiver, sizeof(r->receiver)),
 	};
@@ -232,7 +233,7 @@ int cmd_pipeline_run(int argc, char **argv)
 		rc = pipe_run(a.root, id, verb, &r.outside);
 	/* A job that waits for its next run in another process is told there. */
 	if (rc == -EBUSY && verb == PIPE_CUTOVER && strcmp(err_code(), "JOB_RUNNING") == 0)
-		rc = pipe_order(a.root, id, verb, NULL, &r.outside);
+		rc = pipe_order(a.root, id, verb, a.settings, &r.outside);
 	return say_end(&a, id, &r.view, rc);
 }
 
@@ -263,7 +264,9 @@ int cmd_pipeline_order(int argc, char **argv)
 	struct run r = {.view.quiet = true};
 	struct sigaction action = {.sa_handler = on_signal};
 	enum pipe_verb verb = PIPE_MODIFY;
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
 	CLEANUP_JSON json_t *changes = NULL;
+	size_t count = 0;
 	char id[PIPE_ID_BYTES] = "";
 	int status = pipeline_args(&a, argc, argv), rc = 0;
 
@@ -291,7 +294,9 @@ int cmd_pipeline_order(int argc, char **argv)
 		rc = run_init(&r);
 	if (rc == 0)
 		rc = pipe_find(a.root, a.job, id);
+	if (rc == 0 && verb == PIPE_MODIFY)
+		rc = pipe_modify_check(a.root, id, changes, problems, &count);
 	if (rc == 0)
 		rc = pipe_order(a.root, id, verb, verb == PIPE_MODIFY ? changes : NULL, &r.outside);
-	return pipeline_report(a.verb, rc);
+	return pipeline_report_options(a.verb, rc, problems, count);
 }

@@ -36,8 +36,12 @@ void pipeline_args_fini(struct pipeline_args *a);
 /* Say what failed, with code and advice; the exit status that fits. */
 int pipeline_report(const char *verb, int rc);
 
-/* COLDLIFT_CLOUD_POLL_MS, for accounts that allow more calls and for tests; 0: as is usual. */
-uint64_t pipeline_poll_ms(void);
+/* The same for options: all problems that there are, a line each, instead of the first. */
+int pipeline_report_options(const char *verb, int rc, const struct pipe_problem *problems,
+			    size_t count);
+
+/* A number of the environment (docs/pipeline.md), 1 to 3600000; 0: not given. */
+uint64_t pipeline_number(const char *variable);
 
 /* Make a job of file and settings; prints its id unless quiet. */
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES]);

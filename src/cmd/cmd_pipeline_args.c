@@ -144,9 +144,9 @@ void pipeline_args_fini(struct pipeline_args *a)
 	a->settings = NULL;
 }
 
-uint64_t pipeline_poll_ms(void)
+uint64_t pipeline_number(const char *variable)
 {
-	const char *text = getenv("COLDLIFT_CLOUD_POLL_MS");
+	const char *text = getenv(variable);
 	uint64_t n = 0;
 
 	return text && num_parse(text, 1, 3600000, &n) == 0 ? n : 0;
@@ -166,6 +166,17 @@ int pipeline_report(const char *verb, int rc)
 	return rc == -EPERM ? CMD_REFUSED : cmd_status_of(rc);
 }
 
+int pipeline_report_options(const char *verb, int rc, const struct pipe_problem *problems,
+			    size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(stderr, "%s: \"%s\" %s\n", problems[i].code, problems[i].key,
+			problems[i].what);
+	if (!count)
+		return pipeline_report(verb, rc);
+	return rc == -EPERM ? CMD_REFUSED : CMD_USAGE;
+}
+
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 {
 	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
@@ -180,12 +191,7 @@ int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 		json_object_update(given, a->settings);
 	if (rc == 0)
 		rc = pipe_options_check(given, (uint64_t)time(NULL), problems, &count, &options);
-	for (size_t i = 0; i < count; i++)
-		fprintf(stderr, "%s: \"%s\" %s\n", problems[i].code, problems[i].key,
-			problems[i].what);
 	if (rc == 0)
 		rc = pipe_create(a->root, options, id);
-	if (count)
-		return CMD_USAGE;
-	return rc < 0 ? pipeline_report(a->verb, rc) : CMD_DONE;
+	return pipeline_report_options(a->verb, rc, problems, count);
 }

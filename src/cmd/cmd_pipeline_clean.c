@@ -67,7 +67,7 @@ int cmd_pipeline_clean(int argc, char **argv)
 				   .job = a.job,
 				   .remove = clean && a.yes,
 				   .images = json_is_true(json_object_get(a.settings, "images")),
-				   .poll_ms = pipeline_poll_ms()};
+				   .poll_ms = pipeline_number("COLDLIFT_CLOUD_POLL_MS")};
 	if (!what.region)
 		return usage(a.verb);
 	rc = cloud_options_from_environment(&cloud);

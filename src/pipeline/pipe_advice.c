@@ -8,7 +8,8 @@
 static const struct {
 	const char *code, *advice;
 } table[] = {
-	{"InvalidJobId.NotFound", "pipeline list shows the jobs and their names."},
+	{"InvalidJobId.NotFound",
+	 "pipeline status shows the jobs and their names; --state says where they are."},
 	{"ReplicationJob.InvalidStatus", "pipeline status says where the job is; docs/pipeline.md "
 					 "has the table of what each state allows."},
 	{"ReplicationJobName.Duplicate",

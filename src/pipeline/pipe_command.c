@@ -50,27 +50,34 @@ static int mark(struct pipe_job *j, const char *key, bool value)
 	return pipe_job_record(j, json_pack("{s:s, s:b}", "kind", "mark", key, value));
 }
 
-static int changed_options(const struct pipe_job *j, const json_t *changes, json_t **options)
+int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pipe_problem *problems,
+		     size_t *count, json_t **options)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
-	size_t count;
+	CLEANUP_JSON json_t *changed = NULL;
+	int rc = pipe_options_modify(j->options, changes, pipe_job_state_now(j), j->phase,
+				     (uint64_t)time(NULL), problems, count, &changed);
 
-	return pipe_options_modify(j->options, changes, pipe_job_state_now(j), j->phase,
-				   (uint64_t)time(NULL), problems, &count, options);
+	if (rc == 0 && options)
+		*options = steal_ptr(&changed);
+	return rc;
 }
 
 int pipe_job_check_order(const struct pipe_job *j, enum pipe_verb verb, const json_t *changes)
 {
-	CLEANUP_JSON json_t *options = NULL;
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	size_t count;
 	int rc = pipe_job_allows(j, verb);
 
-	return rc == 0 && verb == PIPE_MODIFY ? changed_options(j, changes, &options) : rc;
+	return rc == 0 && verb == PIPE_MODIFY ? pipe_job_changed(j, changes, problems, &count, NULL)
+					      : rc;
 }
 
 static int modify(struct pipe_job *j, const json_t *changes)
 {
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
 	CLEANUP_JSON json_t *options = NULL;
-	int rc = changed_options(j, changes, &options);
+	size_t count;
+	int rc = pipe_job_changed(j, changes, problems, &count, &options);
 
 	return rc < 0 ? rc
 		      : pipe_job_record(j,
@@ -95,7 +102,8 @@ int pipe_job_obey(struct pipe_job *j, enum pipe_verb verb, const json_t *changes
 		*leave = PIPE_LEAVE_STOP;
 		return 0;
 	case PIPE_CUTOVER:
-		return mark(j, "last_run", true);
+		rc = json_is_false(json_object_get(changes, "sync")) ? mark(j, "no_sync", true) : 0;
+		return rc < 0 ? rc : mark(j, "last_run", true);
 	case PIPE_CANCEL:
 	case PIPE_DELETE:
 		*leave = PIPE_LEAVE_CANCEL;

@@ -283,8 +283,9 @@ static int cancel_all(struct course *c)
 		rc = give_back(c, EVERYTHING);
 	if (rc == 0)
 		rc = pipe_job_record(c->job,
-				     json_pack("{s:s, s:b, s:i, s:i, s:s}", "kind", "mark",
-					       "cancelled", 0, "run", 0, "produced", 0, "way", ""));
+				     json_pack("{s:s, s:b, s:b, s:b, s:i, s:i, s:s}", "kind",
+					       "mark", "cancelled", 0, "last_run", 0, "no_sync", 0,
+					       "run", 0, "produced", 0, "way", ""));
 	if (rc == 0 && !c->job->delete_after)
 		rc = pipe_job_set_state(c->job, PIPE_STOPPED, PIPE_NO_PHASE);
 	return rc;
@@ -298,11 +299,10 @@ static int begin(struct course *c, enum pipe_verb verb)
 		    (j->state == PIPE_STOPPED && j->produced == j->run);
 	int rc = 0;
 
-	if (verb == PIPE_CUTOVER && c->outside->no_sync)
-		next = false;
 	if (verb == PIPE_CUTOVER && !j->last_run)
-		rc = pipe_job_record(j, json_pack("{s:s, s:b}", "kind", "mark", "last_run", 1));
-	if (rc == 0 && next)
+		rc = pipe_job_record(j, json_pack("{s:s, s:b, s:b}", "kind", "mark", "last_run", 1,
+						  "no_sync", c->outside->no_sync));
+	if (rc == 0 && next && !j->no_sync)
 		rc = pipe_job_record(
 			j, json_pack("{s:s, s:I}", "kind", "mark", "run", (json_int_t)j->run + 1));
 	return rc < 0 ? rc

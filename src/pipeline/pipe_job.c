@@ -88,6 +88,7 @@ static int take_mark(struct pipe_job *j, const json_t *record)
 	if (json_object_get(record, "way"))
 		copy_text(j->way, sizeof(j->way), record, "way");
 	take_flag(record, "last_run", &j->last_run);
+	take_flag(record, "no_sync", &j->no_sync);
 	take_flag(record, "paused", &j->paused);
 	take_flag(record, "cancelled", &j->cancelled);
 	take_flag(record, "delete", &j->delete_after);

@@ -27,6 +27,7 @@ struct pipe_job {
 	unsigned run;	   /* counts from 1; 0 before the first start */
 	unsigned produced; /* the run whose image is there, so that only cleaning is left of it */
 	bool last_run;	   /* a cut-over was ordered: this run is the last */
+	bool no_sync;	   /* and the last run has been already */
 	bool paused;
 	bool cancelled;	   /* everything is to be given back, then it is Stopped or deleted */
 	bool delete_after; /* and then the job's directory goes too */

@@ -6,6 +6,7 @@
  */
 #include "pipeline/pipe_options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,6 +238,12 @@ static const char *text_of(const struct check *c, const char *name)
 	return text ? text : "";
 }
 
+/* Of tags and of images; the vendor's own begin so. */
+static bool is_reserved(const char *name)
+{
+	return strncmp(name, "aliyun", 6) == 0 || strncmp(name, "acs:", 4) == 0;
+}
+
 static void check_tags(struct check *c)
 {
 	const struct key *k = key_of("tags");
@@ -252,9 +259,8 @@ static void check_tags(struct check *c)
 			problem(c, "InvalidParameter", k,
 				"\"%.40s\": key and value are texts of at most 128 characters",
 				name);
-		else if (strncmp(name, "aliyun", 6) == 0 || strncmp(name, "acs:", 4) == 0 ||
-			 strncmp(name, "coldlift", 8) == 0 || strstr(name, "http://") ||
-			 strstr(name, "https://"))
+		else if (is_reserved(name) || strncmp(name, "coldlift", 8) == 0 ||
+			 strstr(name, "http://") || strstr(name, "https://"))
 			problem(c, "InvalidParameter", k, "\"%.40s\": such keys are reserved",
 				name);
 	}
@@ -299,7 +305,7 @@ static bool parse_time(const char *text, uint64_t *out)
 static void check_schedule(struct check *c, uint64_t now_s)
 {
 	bool once = json_is_true(json_object_get(c->out, "run_once"));
-	uint64_t at_s;
+	uint64_t at_s, valid_days = pipe_option_u64(c->out, "valid_days");
 
 	if (has(c, "scheduled_start") && *text_of(c, "scheduled_start")) {
 		if (!parse_time(text_of(c, "scheduled_start"), &at_s))
@@ -308,6 +314,10 @@ static void check_schedule(struct check *c, uint64_t now_s)
 		else if (now_s && (at_s < now_s || at_s > now_s + 30ull * PIPE_DAY_S))
 			problem(c, "InvalidParameter", key_of("scheduled_start"),
 				"must lie within the next 30 days");
+		else if (now_s && at_s > now_s + valid_days * PIPE_DAY_S)
+			problem(c, "InvalidParameter", key_of("scheduled_start"),
+				"must lie before the job expires (\"valid_days\": %llu)",
+				(unsigned long long)valid_days);
 	}
 	if (once) {
 		for (const char *const *p =
@@ -326,15 +336,30 @@ static void check_schedule(struct check *c, uint64_t now_s)
 static void check_address(struct check *c, const char *key)
 {
 	const struct key *k = key_of(key);
-	unsigned b[4], bits = 32;
-	char rest;
-	int n = sscanf(text_of(c, key), "%3u.%3u.%3u.%3u/%2u%c", &b[0], &b[1], &b[2], &b[3], &bits,
-		       &rest);
+	const char *text = text_of(c, key), *slash = strchr(text, '/');
+	CLEANUP_FREE char *host = strndup(text, slash ? (size_t)(slash - text) : strlen(text));
+	struct in_addr address;
+	uint64_t bits = 32;
 
-	if (n < 4 || n > 5 || b[0] > 255 || b[1] > 255 || b[2] > 255 || b[3] > 255 || bits > 32)
+	if (!host || inet_pton(AF_INET, host, &address) != 1 ||
+	    (slash && num_parse(slash + 1, 0, 32, &bits) < 0))
 		problem(c, "InvalidParameter", k, "must be an IPv4 address, or ADDRESS/BITS");
 	else if (bits == 0)
 		problem(c, "InvalidParameter", k, "must not open the instance to the whole world");
+}
+
+static void check_bucket(struct check *c)
+{
+	static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	const struct key *k = key_of("bucket");
+	const char *name = text_of(c, "bucket");
+
+	if (!has(c, "bucket"))
+		problem(c, "MissingParameter", k, "name an OSS bucket in the intermediate region");
+	else if (*name &&
+		 (name[strspn(name, all)] || *name == '-' || name[strlen(name) - 1] == '-'))
+		problem(c, "InvalidParameter", k,
+			"holds only lower-case letters, digits and '-', this not at an end");
 }
 
 static void check_cloud(struct check *c)
@@ -342,14 +367,7 @@ static void check_cloud(struct check *c)
 	bool vpc = strcmp(text_of(c, "network"), "vpc") == 0;
 	const char *region = text_of(c, "intermediate_region");
 
-	if (!has(c, "bucket"))
-		problem(c, "MissingParameter", key_of("bucket"),
-			"name an OSS bucket in the intermediate region");
-	else if (*text_of(c, "bucket") &&
-		 text_of(c, "bucket")[strspn(text_of(c, "bucket"),
-					     "abcdefghijklmnopqrstuvwxyz0123456789-")])
-		problem(c, "InvalidParameter", key_of("bucket"),
-			"holds only lower-case letters, digits and '-'");
+	check_bucket(c);
 	if (!*region)
 		json_object_set(c->out, "intermediate_region",
 				json_object_get(c->out, "storage_region"));
@@ -399,6 +417,12 @@ static void check_webhook(struct check *c)
 			"takes only \"url\" and \"secret_file\", the name of a file");
 }
 
+static int fail_problems(int errnum, const struct pipe_problem *problems, size_t count)
+{
+	return fail_code(errnum, problems[0].code, "\"%s\" %s%s", problems[0].key, problems[0].what,
+			 count > 1 ? " (and more)" : "");
+}
+
 int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem *problems,
 		       size_t *problem_count, json_t **out)
 {
@@ -412,6 +436,9 @@ int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem 
 		return fail_code(EINVAL, "JOB_INVALID", "a job's options are a JSON object");
 	check_each(&c);
 	cloud = strcmp(text_of(&c, "way"), "local") != 0;
+	if (is_reserved(text_of(&c, "image_name_prefix")))
+		problem(&c, "InvalidParameter", key_of("image_name_prefix"),
+			"must not begin with \"aliyun\" or \"acs:\"");
 	check_tags(&c);
 	check_disks(&c, cloud);
 	check_schedule(&c, now_s);
@@ -422,8 +449,7 @@ int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem 
 		check_local(&c);
 	*problem_count = c.count;
 	if (c.count)
-		return fail_code(EINVAL, problems[0].code, "\"%s\" %s%s", problems[0].key,
-				 problems[0].what, c.count > 1 ? " (and more)" : "");
+		return fail_problems(EINVAL, problems, c.count);
 	*out = steal_ptr(&complete);
 	return 0;
 }
@@ -455,6 +481,7 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 			size_t *problem_count, json_t **out)
 {
 	CLEANUP_JSON json_t *merged = json_deep_copy(options);
+	struct check late = {.problems = problems};
 	/* A start that was scheduled may lie in the past by now. */
 	uint64_t judge_s = json_object_get(changes, "scheduled_start") ? now_s : 0;
 	const char *name;
@@ -468,12 +495,14 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 		const struct key *k = key_of(name);
 
 		if (k && !in_time(k->until, state, phase))
-			return fail_code(EPERM, "ReplicationJob.InvalidStatus",
-					 "\"%s\" cannot be changed in a job that is %s%s%s", name,
-					 pipe_state_name(state), phase ? ": " : "",
-					 pipe_phase_name(phase));
+			problem(&late, "ReplicationJob.InvalidStatus", k,
+				"cannot be changed in a job that is %s%s%s", pipe_state_name(state),
+				phase ? ": " : "", pipe_phase_name(phase));
 		json_object_set(merged, name, v);
 	}
+	*problem_count = late.count;
+	if (late.count)
+		return fail_problems(EPERM, problems, late.count);
 	return pipe_options_check(merged, judge_s, problems, problem_count, out);
 }
 

@@ -79,6 +79,17 @@ int pipe_find(const char *root, const char *id_or_name, char id[PIPE_ID_BYTES])
 	return rc < 0 ? rc : 0;
 }
 
+/* Refused when another job than ID has this name. */
+static int check_name(const char *root, const char *id, const char *name)
+{
+	char other[PIPE_ID_BYTES];
+
+	if (!*name || pipe_find(root, name, other) < 0 || strcmp(other, id) == 0)
+		return 0;
+	return fail_code(EEXIST, "ReplicationJobName.Duplicate",
+			 "job %s has the name \"%s\" already", other, name);
+}
+
 /* So many seconds in front make names sort by age. */
 static void new_id(char id[PIPE_ID_BYTES])
 {
@@ -110,9 +121,8 @@ int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
 	if (rc == 0 && jobs >= PIPE_JOBS_MAX)
 		rc = fail_code(EDQUOT, "QuotaExceeded.ReplicationJob",
 			       "there are %u jobs already; delete those that are through", jobs);
-	if (rc == 0 && *name && pipe_find(root, name, id) == 0)
-		rc = fail_code(EEXIST, "ReplicationJobName.Duplicate",
-			       "job %s has the name \"%s\" already", id, name);
+	if (rc == 0)
+		rc = check_name(root, "", name);
 	if (rc < 0)
 		return rc;
 	new_id(id);
@@ -129,14 +139,21 @@ int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
 
 /* ---- running ---- */
 
-static int wait_until(struct course *c, uint64_t at_s, const char *what)
+/* When the job is due; 0: now. Asked again and again, as orders change it. */
+typedef uint64_t due_fn(const struct course *c);
+
+/* Nobody works on the job meanwhile, so it can expire. */
+static int wait_until(struct course *c, due_fn *due, const char *what)
 {
+	uint64_t at_s, now_s;
 	int rc = 0;
 
 	/* An order to cut over ends the wait for the next run. */
-	while (rc == 0 && (uint64_t)time(NULL) < at_s && !c->job->last_run) {
-		uint64_t left_s = at_s - (uint64_t)time(NULL);
+	while (rc == 0 && !c->job->last_run && (at_s = due(c)) > (now_s = (uint64_t)time(NULL))) {
+		uint64_t left_s = at_s - now_s;
 
+		if (pipe_job_state_now(c->job) == PIPE_EXPIRED)
+			return pipe_verb_check(PIPE_START, PIPE_EXPIRED, PIPE_NO_PHASE, false);
 		snprintf(c->progress.step, sizeof(c->progress.step), "%s in %llu:%02llu:%02llu",
 			 what, (unsigned long long)left_s / 3600,
 			 (unsigned long long)left_s / 60 % 60, (unsigned long long)left_s % 60);
@@ -146,39 +163,43 @@ static int wait_until(struct course *c, uint64_t at_s, const char *what)
 }
 
 /* A scheduled start, before the job is Running. */
-static int wait_start(struct course *c)
+static uint64_t start_due(const struct course *c)
 {
 	uint64_t at_s;
 
-	if (c->job->state != PIPE_READY ||
-	    !pipe_option_time(c->job->options, "scheduled_start", &at_s))
-		return 0;
-	return wait_until(c, at_s, "starts");
+	return pipe_option_time(c->job->options, "scheduled_start", &at_s) ? at_s : 0;
+}
+
+static uint64_t next_run_due(const struct course *c)
+{
+	uint64_t hours = pipe_option_u64(c->job->options, "frequency_hours");
+	uint64_t hour_s = c->outside->hour_s ? c->outside->hour_s : 3600;
+
+	return hours ? c->began_s + hours * hour_s : 0;
 }
 
 /* Between two runs of a job with a frequency: 1 for another run, 0 when this is the end. */
-static int wait_next(struct course *c, uint64_t began_s)
+static int wait_next(struct course *c)
 {
-	uint64_t hours = pipe_option_u64(c->job->options, "frequency_hours");
 	int rc;
 
-	if (c->job->state != PIPE_WAITING || !hours)
+	if (c->job->state != PIPE_WAITING || !next_run_due(c))
 		return 0;
-	rc = wait_until(c, began_s + hours * 3600, "next run");
-	return rc < 0 ? rc : 1;
+	rc = wait_until(c, next_run_due, "next run");
+	return rc < 0 ? rc : c->job->last_run || next_run_due(c);
 }
 
 static int run_all(struct course *c, enum pipe_verb verb)
 {
-	int rc = wait_start(c);
+	bool first = c->job->state == PIPE_READY && !c->job->cancelled;
+	int rc = first ? wait_until(c, start_due, "starts") : 0;
 
 	for (;;) {
-		uint64_t began_s = (uint64_t)time(NULL);
-
+		c->began_s = (uint64_t)time(NULL);
 		if (rc == 0 || c->leave == PIPE_LEAVE_CANCEL)
 			rc = course_run(c, verb);
 		if (rc == 0)
-			rc = wait_next(c, began_s);
+			rc = wait_next(c);
 		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_STOP) {
 			rc = pipe_job_set_state(c->job, PIPE_STOPPED, PIPE_NO_PHASE);
 			c->leave = PIPE_STAY;
@@ -195,13 +216,28 @@ struct tidy {
 	const char *root;
 	const struct pipe_outside *outside;
 	size_t count;
+	int failed; /* what the first that could not be deleted said */
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
 };
+
+/* One that cannot be deleted now does not keep the others from it. */
+static void tidy_failed(struct tidy *t, const char *id, int rc)
+{
+	log_warn("job %s: %s%s%s", id, err_code(), *err_code() ? ": " : "", err_reason());
+	if (t->failed)
+		return;
+	fail_in(rc, "job %s", id);
+	t->failed = rc;
+	snprintf(t->code, sizeof(t->code), "%s", err_code());
+	snprintf(t->reason, sizeof(t->reason), "%s", err_reason());
+}
 
 static int tidy_one(void *ctx, const char *id)
 {
 	struct tidy *t = ctx;
 	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
 	uint64_t end_s;
+	int rc;
 
 	/* What cannot be read is not deleted. */
 	if (pipe_job_open(t->root, id, PIPE_READ, &j) < 0)
@@ -212,8 +248,12 @@ static int tidy_one(void *ctx, const char *id)
 		return 0;
 	pipe_job_close(&j);
 	log_info("job %s expired more than %d days ago and is deleted", id, PIPE_EXPIRED_KEPT_DAYS);
-	t->count++;
-	return pipe_order(t->root, id, PIPE_DELETE, NULL, t->outside);
+	rc = pipe_order(t->root, id, PIPE_DELETE, NULL, t->outside);
+	if (rc < 0)
+		tidy_failed(t, id, rc);
+	else
+		t->count++;
+	return 0;
 }
 
 int pipe_tidy(const char *root, const struct pipe_outside *outside, size_t *count)
@@ -222,6 +262,10 @@ int pipe_tidy(const char *root, const struct pipe_outside *outside, size_t *coun
 	int rc = pipe_each(root, tidy_one, &t);
 
 	*count = t.count;
+	if (rc == 0 && t.failed) {
+		err_adopt(t.code, t.reason);
+		rc = t.failed;
+	}
 	return rc;
 }
 
@@ -331,12 +375,29 @@ static int order_there(const char *root, const char *id, enum pipe_verb verb, co
 	return rc;
 }
 
+int pipe_modify_check(const char *root, const char *id, const json_t *changes,
+		      struct pipe_problem *problems, size_t *problem_count)
+{
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+	int rc = pipe_job_open(root, id, PIPE_READ, &j);
+
+	*problem_count = 0;
+	if (rc == 0)
+		rc = pipe_job_allows(&j, PIPE_MODIFY);
+	if (rc == 0)
+		rc = pipe_job_changed(&j, changes, problems, problem_count, NULL);
+	return rc < 0 ? rc : check_name(root, id, pipe_option(changes, "name"));
+}
+
 int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
 	       const struct pipe_outside *outside)
 {
 	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
-	int rc = pipe_job_open(root, id, PIPE_WRITE, &j);
+	int rc = verb == PIPE_MODIFY ? check_name(root, id, pipe_option(changes, "name")) : 0;
 
+	if (rc < 0)
+		return rc;
+	rc = pipe_job_open(root, id, PIPE_WRITE, &j);
 	if (rc == 0)
 		return order_here(root, &j, verb, changes, outside);
 	if (rc != -EBUSY)

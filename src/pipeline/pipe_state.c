@@ -97,108 +97,21 @@ static enum column column_of(enum pipe_state state, enum pipe_phase phase)
  * back, until the image is being cleaned up after; pause and resume are of the transfer, so
  * Syncing. A start of a job that says Running goes on with one whose process ended.
  */
+/* clang-format off */
 static const char allowed[PIPE_VERBS][DELETING + 2] = {
-	/*                Ready Prep Sync Proc Clean Stop Err Fin Wait Exp Del */
-	[PIPE_START] = "y"
-		       "y"
-		       "y"
-		       "y"
-		       "y"
-		       "y"
-		       "y"
-		       "-"
-		       "y"
-		       "-"
-		       "-",
-	[PIPE_MODIFY] = "y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"-"
-			"-",
-	[PIPE_PAUSE] = "-"
-		       "-"
-		       "y"
-		       "-"
-		       "-"
-		       "-"
-		       "-"
-		       "-"
-		       "-"
-		       "-"
-		       "-",
-	[PIPE_RESUME] = "-"
-			"-"
-			"y"
-			"-"
-			"-"
-			"-"
-			"-"
-			"-"
-			"-"
-			"-"
-			"-",
-	[PIPE_STOP] = "-"
-		      "-"
-		      "y"
-		      "-"
-		      "-"
-		      "-"
-		      "-"
-		      "-"
-		      "y"
-		      "-"
-		      "-",
-	[PIPE_RETRY] = "-"
-		       "-"
-		       "-"
-		       "-"
-		       "-"
-		       "y"
-		       "y"
-		       "-"
-		       "-"
-		       "-"
-		       "-",
-	[PIPE_CUTOVER] = "-"
-			 "-"
-			 "-"
-			 "-"
-			 "-"
-			 "-"
-			 "-"
-			 "-"
-			 "y"
-			 "-"
-			 "-",
-	[PIPE_CANCEL] = "y"
-			"y"
-			"y"
-			"y"
-			"-"
-			"y"
-			"y"
-			"-"
-			"y"
-			"y"
-			"y",
-	[PIPE_DELETE] = "y"
-			"-"
-			"-"
-			"-"
-			"-"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y"
-			"y",
+	/* Ready, Preparing, Syncing, Processing, Cleaning; Stopped, InError; Finished; Waiting;
+	 * Expired, Deleting */
+	[PIPE_START]   = "yyyyyyy-y--",
+	[PIPE_MODIFY]  = "yyyyyyyyy--",
+	[PIPE_PAUSE]   = "--y--------",
+	[PIPE_RESUME]  = "--y--------",
+	[PIPE_STOP]    = "--y-----y--",
+	[PIPE_RETRY]   = "-----yy----",
+	[PIPE_CUTOVER] = "--------y--",
+	[PIPE_CANCEL]  = "yyyy-yy-yyy",
+	[PIPE_DELETE]  = "y----yyyyyy",
 };
+/* clang-format on */
 
 static const char *instead(enum column column)
 {

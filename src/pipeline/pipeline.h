@@ -103,7 +103,8 @@ int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem 
  * Take over CHANGES into OPTIONS (completed ones) as far as state and phase allow: name and
  * description always; frequency and number of images before the start and in Waiting; validity in
  * any state that is not final; rate, compression and checksum also while syncing; the rest before
- * the start. -EPERM with code ReplicationJob.InvalidStatus names the first key that is too late.
+ * the start. -EPERM with code ReplicationJob.InvalidStatus, and a problem for each key that is too
+ * late.
  */
 int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_state state,
 			enum pipe_phase phase, uint64_t now_s, struct pipe_problem *problems,
@@ -131,6 +132,7 @@ struct pipe_outside {
 	void *ctx;
 	const char *receiver_path;	   /* the program; NULL: as the job says */
 	uint64_t poll_ms;		   /* of the source and the receiver; 0: 1000 */
+	uint64_t hour_s;		   /* of "frequency_hours"; 0: 3600 */
 	bool no_sync;			   /* PIPE_CUTOVER without another run */
 	uint64_t cloud_poll_ms;		   /* of the cloud; 0: as the kind of thing wants it */
 	const struct cloud_options *cloud; /* endpoints and the like; region and pause are ours */
@@ -146,12 +148,23 @@ int pipe_run(const char *root, const char *id, enum pipe_verb verb,
 
 /*
  * Give an order. A job that runs elsewhere takes it from its directory; else it is done here and
- * now. changes: for PIPE_MODIFY, else NULL. START, RETRY and CUTOVER are pipe_run()'s.
+ * now. changes: for PIPE_MODIFY; for PIPE_CUTOVER {"sync": false} or NULL; else NULL. START, RETRY,
+ * and CUTOVER of a job that nobody runs are pipe_run()'s.
  */
 int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
 	       const struct pipe_outside *outside);
 
-/* Delete the jobs that expired more than PIPE_EXPIRED_KEPT_DAYS ago. *count: how many. */
+/*
+ * Whether the job would take CHANGES now: all that is wrong with them at once. -EINVAL and -EPERM
+ * as pipe_options_modify(), -EEXIST for a name that another job has. Changes nothing.
+ */
+int pipe_modify_check(const char *root, const char *id, const json_t *changes,
+		      struct pipe_problem *problems, size_t *problem_count);
+
+/*
+ * Delete the jobs that expired more than PIPE_EXPIRED_KEPT_DAYS ago. *count: how many. One that
+ * cannot be deleted is left for the next time, and the first such error is returned.
+ */
 int pipe_tidy(const char *root, const struct pipe_outside *outside, size_t *count);
 
 /* The status of one job as an object; of all, as an array in order of creation. */

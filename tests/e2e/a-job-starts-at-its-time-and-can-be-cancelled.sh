@@ -7,6 +7,17 @@
 [ "$(grep -c '^InvalidParameter\.' "$work/wrong")" -eq 4 ] || fail "not all is said at once: $(cat "$work/wrong")"
 [ ! -d "$work/jobs" ] || [ -z "$(ls "$work/jobs")" ] || fail "a job was made all the same"
 
+"$PIPELINE" create name=other "scheduled_start=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)" >/dev/null
+status=0
+"$PIPELINE" modify other valid_days=5 tls=off 2>"$work/wrong" || status=$?
+[ $status -eq 2 ] && [ "$(grep -c '^InvalidParameter\.' "$work/wrong")" -eq 2 ] ||
+	fail "wrong changes end with $status: $(cat "$work/wrong")"
+status=0
+"$PIPELINE" modify other run_once=false 'tags={}' 2>"$work/wrong" || status=$?
+[ $status -eq 3 ] && [ "$(grep -c '^ReplicationJob\.InvalidStatus' "$work/wrong")" -eq 2 ] ||
+	fail "changes that are too late end with $status: $(cat "$work/wrong")"
+"$PIPELINE" delete other
+
 run_job run name=later "${here[@]}" "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in later Ready
 [ ! -e "$(job_file receiver)" ] || fail "it began before its time"

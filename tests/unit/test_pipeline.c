@@ -206,9 +206,10 @@ static void codes_of(const char *text, char out[1024])
 		snprintf(out + strlen(out), 1024 - strlen(out), " %s", problems[i].code);
 }
 
-#define CLOUD                                                                                     \
-	"\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"192.0.2.7\",\"disks\":[{\"size_" \
-	"gib\":20}]"
+#define CLOUD_OF(bucket, address)                                                 \
+	"\"way\":\"ecs\",\"bucket\":\"" bucket "\",\"source_address\":\"" address \
+	"\",\"disks\":[{\"size_gib\":20}]"
+#define CLOUD CLOUD_OF("b-1", "192.0.2.7")
 
 static void each_option_has_its_limits_and_smcs_name(void **state)
 {
@@ -264,6 +265,24 @@ static void each_option_has_its_limits_and_smcs_name(void **state)
 		 " ReplicationJobDataDiskIndex.Invalid"},
 		{"{\"webhook\":{\"url\":\"ftp://x\"}}", " InvalidParameter.Webhook"},
 		{"{\"formats\":[\"vhd\"]}", " InvalidParameter.Formats"},
+		{"{\"image_name_prefix\":\"aliyun-web\"}", " InvalidParameter.ImageNamePrefix"},
+		{"{\"image_name_prefix\":\"acs:web\"}", " InvalidParameter.ImageNamePrefix"},
+		{"{\"image_name_prefix\":\"web/1\"}", " InvalidParameter.ImageNamePrefix"},
+		{"{\"image_name_prefix\":\"web_1:a-b\"}", ""},
+		{"{" CLOUD_OF("-b1", "192.0.2.7") "}", " InvalidParameter.IntermediateBucket"},
+		{"{" CLOUD_OF("b1-", "192.0.2.7") "}", " InvalidParameter.IntermediateBucket"},
+		{"{" CLOUD_OF("B10", "192.0.2.7") "}", " InvalidParameter.IntermediateBucket"},
+		{"{" CLOUD_OF("b1", "192.0.2.7") "}", " InvalidParameter.IntermediateBucket"},
+		{"{" CLOUD_OF("b10", "192.0.2.7/24") "}", ""},
+		{"{" CLOUD_OF("b10", "192.0.2.7x") "}", " InvalidParameter.SourceCidrIp"},
+		{"{" CLOUD_OF("b10", "192.0.2.7/") "}", " InvalidParameter.SourceCidrIp"},
+		{"{" CLOUD_OF("b10", "192.0.2.7/33") "}", " InvalidParameter.SourceCidrIp"},
+		{"{" CLOUD_OF("b10", " 192.0.2.7") "}", " InvalidParameter.SourceCidrIp"},
+		{"{\"valid_days\":7,\"scheduled_start\":\"2027-01-22T08:00:01Z\"}",
+		 " InvalidParameter.ScheduledStartTime"},
+		{"{\"valid_days\":7,\"scheduled_start\":\"2027-01-22T08:00:00Z\"}", ""},
+		{"{\"webhook\":{\"url\":\"https://x\",\"secret\":\"y\"}}",
+		 " InvalidParameter.Webhook"},
 	};
 	char codes[1024];
 
@@ -320,6 +339,29 @@ static void options_change_only_as_long_as_they_may(void **state)
 	assert_int_equal(modified("{\"tags\":{}}", PIPE_READY, 0), -EPERM);
 }
 
+/* As SMC answers ModifyReplicationJobAttribute; what is too late is said of each key. */
+static void every_change_that_is_too_late_is_named_at_once(void **state)
+{
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	CLEANUP_JSON json_t *given = json_object();
+	CLEANUP_JSON json_t *change =
+		json_loads("{\"bucket\":\"bbb\",\"name\":\"new\",\"run_once\":false}", 0, NULL);
+	CLEANUP_JSON json_t *options = NULL;
+	CLEANUP_JSON json_t *after = NULL;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(pipe_options_check(given, NOW, problems, &n, &options), 0);
+	assert_int_equal(
+		pipe_options_modify(options, change, PIPE_FINISHED, 0, NOW, problems, &n, &after),
+		-EPERM);
+	assert_int_equal(n, 2);
+	assert_string_equal(problems[0].code, "ReplicationJob.InvalidStatus");
+	assert_string_equal(problems[0].key, "bucket");
+	assert_string_equal(problems[1].key, "run_once");
+	assert_string_equal(err_code(), "ReplicationJob.InvalidStatus");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +374,7 @@ int main(void)
 		cmocka_unit_test(each_option_has_its_limits_and_smcs_name),
 		cmocka_unit_test(twenty_tags_are_taken_and_twenty_one_are_not),
 		cmocka_unit_test(options_change_only_as_long_as_they_may),
+		cmocka_unit_test(every_change_that_is_too_late_is_named_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
