@@ -142,7 +142,7 @@ static int sync_dir_of(const char *path)
 	return fsync(fd) ? fail(errno, "sync %s", dir) : 0;
 }
 
-int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX])
+static int fresh_open(const char *path, int flags, mode_t mode, char fresh[PATH_MAX])
 {
 	struct stat st;
 
@@ -150,7 +150,17 @@ int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX])
 		return fail(EEXIST, "%s is not a regular file, so it is not replaced by one", path);
 	if (snprintf(fresh, PATH_MAX, "%s.new", path) >= PATH_MAX)
 		return fail(ENAMETOOLONG, "write %s", path);
-	return io_open(fresh, O_RDWR | O_CREAT | O_TRUNC, mode);
+	return io_open(fresh, O_RDWR | O_CREAT | flags, mode);
+}
+
+int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX])
+{
+	return fresh_open(path, O_TRUNC, mode, fresh);
+}
+
+int io_fresh_reopen(const char *path, mode_t mode, char fresh[PATH_MAX])
+{
+	return fresh_open(path, 0, mode, fresh);
 }
 
 int io_fresh_done(int fd, const char *fresh, const char *path, int rc)

@@ -33,6 +33,9 @@ int io_read_line(const char *path, char *buf, size_t buf_bytes);
  */
 int io_fresh_open(const char *path, mode_t mode, char fresh[PATH_MAX]);
 
+/* The same with what stands in PATH.new already. */
+int io_fresh_reopen(const char *path, mode_t mode, char fresh[PATH_MAX]);
+
 /* rc 0: sync it, rename it over PATH, sync the directory; else remove it and return rc. */
 int io_fresh_done(int fd, const char *fresh, const char *path, int rc);
 

@@ -70,6 +70,11 @@ struct image_source {
 	enum image_knowledge (*known)(void *ctx, uint64_t chunk,
 				      uint8_t digest[MERKLE_DIGEST_BYTES]);
 	void *known_ctx;
+	/*
+	 * The Merkle root that was verified. Another one is -EBADMSG with IMAGE_MEDIUM_DIFFERS
+	 * before the image is whole. NULL: none is known.
+	 */
+	const uint8_t *root;
 };
 
 struct image_options {
@@ -78,6 +83,12 @@ struct image_options {
 	unsigned level;	   /* deflate 1 to 9, zstd 1 to 19; 0: a good one */
 	size_t part_bytes; /* a multiple of 1 MiB; 0: IMAGE_PART_BYTES */
 	unsigned threads;  /* 0: one for each CPU */
+	/*
+	 * Called again and again from the thread of image_write(), also where the disk is empty:
+	 * so far it is. What is below 0 ends the writing. May be NULL.
+	 */
+	int (*watch)(void *ctx, uint64_t done_bytes);
+	void *watch_ctx;
 };
 
 /* The bytes of a part belong to the sink from buffer() on. */
@@ -119,9 +130,30 @@ int image_write(const struct image_source *source, const struct image_options *o
 		const void *state, size_t state_bytes, const struct image_sink *sink,
 		struct image_result *result);
 
-/* Into a file that appears at path when it is whole and durable. A raw file is sparse. */
+/*
+ * Into a file that appears at path when it is whole and durable. A raw file is sparse. With a root
+ * to compare with, what is made so far stays in PATH.new, and how far it is in PATH.state: when the
+ * writing is ended (-ECANCELED), or the process is, the next call goes on there. The root vouches
+ * for it that both parts are of the same disk.
+ */
 int image_write_file(const struct image_source *source, const struct image_options *options,
 		     const char *path, struct image_result *result);
+
+/* Remove what a writing that did not come to its end left of PATH; what is missing is success. */
+int image_file_forget(const char *path);
+
+/* ---- What was verified of a disk: for known, known_ctx and root of a source ---- */
+
+struct image_proof;
+
+/*
+ * leaves_path: verify.leaves, of whose disk number DISK this is; NULL: the root alone. source has
+ * digest and disk_bytes; its root, known and known_ctx are set, and stand until the proof is
+ * closed. -EINVAL with LEAVES_INVALID when the leaves do not give this root.
+ */
+int image_proof_open(const uint8_t root[MERKLE_ROOT_BYTES], const char *leaves_path, unsigned disk,
+		     struct image_source *source, struct image_proof **out);
+void image_proof_close(struct image_proof *p); /* accepts NULL */
 
 /* ---- Reading. One thread at a time for one image ---- */
 

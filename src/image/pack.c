@@ -170,8 +170,9 @@ static int read_chunk(const struct pack *p, struct slot *s)
 	if (known(p, s->packed.chunk, expected) == IMAGE_DATA &&
 	    memcmp(expected, s->packed.digest, MERKLE_DIGEST_BYTES) != 0)
 		return fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
-				 "%s holds other bytes at %llu than were written there",
-				 p->source.name, (unsigned long long)offset);
+				 "%s holds other bytes in the %zu from byte %llu on than were "
+				 "written and verified there",
+				 p->source.name, bytes, (unsigned long long)offset);
 	return 0;
 }
 

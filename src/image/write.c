@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Writing an image: what was packed goes to its place; and the sink that is a file. */
+/* Writing an image: what was packed goes to its place; write_file.c has the sink that is a file. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/num.h"
 #include "image/layout.h"
 
@@ -42,15 +37,38 @@ static int complete(const struct image_source *s, struct image_options *o)
 
 static int take_all(struct layout *l, struct pack *p)
 {
+	const struct image_options *o = &l->options;
+
 	for (;;) {
 		const struct packed *next;
 		int rc = pack_next(p, &next);
 
 		if (rc == 0 && next)
 			rc = layout_take(l, next);
+		if (rc == 0 && o->watch)
+			rc = o->watch(o->watch_ctx, min_of(l->next_cluster * PACK_CLUSTER_BYTES,
+							   l->source.disk_bytes));
 		if (rc < 0 || !next)
 			return rc;
 	}
+}
+
+/* Chunks without a digest of their own are known to be right by this alone. */
+static int check_root(const struct layout *l)
+{
+	char found[2 * MERKLE_ROOT_BYTES + 1], proved[2 * MERKLE_ROOT_BYTES + 1];
+	uint8_t root[MERKLE_ROOT_BYTES];
+
+	if (!l->source.root)
+		return 0;
+	merkle_root(&l->merkle, root);
+	if (memcmp(root, l->source.root, sizeof(root)) == 0)
+		return 0;
+	hex_encode(root, sizeof(root), found);
+	hex_encode(l->source.root, sizeof(root), proved);
+	return fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
+			 "%s is not what was verified: its root is %s, not %s", l->source.name,
+			 found, proved);
 }
 
 int image_write(const struct image_source *source, const struct image_options *options,
@@ -75,70 +93,10 @@ int image_write(const struct image_source *source, const struct image_options *o
 	if (rc == 0)
 		rc = take_all(l, p);
 	if (rc == 0)
+		rc = check_root(l);
+	if (rc == 0)
 		rc = layout_finish(l, result);
 	pack_stop(p);
 	layout_free(l);
 	return rc;
-}
-
-/* ---- into a file ---- */
-
-#define FILE_PART_BYTES (4u << 20)
-
-struct file {
-	int fd;
-	const char *name;
-	uint8_t *buffer;
-	bool sparse;
-};
-
-static uint8_t *file_buffer(void *ctx)
-{
-	return ((struct file *)ctx)->buffer;
-}
-
-/* Zeros are left out of a raw file: it is new, so nothing else stands there. */
-static int file_part(void *ctx, const struct image_part *p)
-{
-	struct file *f = ctx;
-	const size_t step = f->sparse ? PACK_CLUSTER_BYTES : p->bytes;
-	int rc = 0;
-
-	for (size_t at = 0; rc == 0 && p->data && at < p->bytes; at += step) {
-		size_t n = min_of(step, p->bytes - at);
-
-		if (!f->sparse || !io_is_zero(p->data + at, n))
-			rc = io_pwrite(f->fd, p->data + at, n, p->offset_bytes + at, f->name);
-	}
-	return rc;
-}
-
-static int write_new(const struct image_source *source, const struct image_options *options,
-		     struct file *f, struct image_result *result)
-{
-	const struct image_sink sink = {.ctx = f, .buffer = file_buffer, .part = file_part};
-	struct image_options o = *options;
-	int rc;
-
-	o.part_bytes = FILE_PART_BYTES;
-	f->buffer = malloc(o.part_bytes);
-	if (!f->buffer)
-		return fail(ENOMEM, "memory for parts of %s", f->name);
-	rc = image_write(source, &o, NULL, 0, &sink, result);
-	free(f->buffer);
-	if (rc == 0 && ftruncate(f->fd, (off_t)result->file_bytes) < 0)
-		rc = fail(errno, "make %s as long as it is", f->name);
-	return rc;
-}
-
-int image_write_file(const struct image_source *source, const struct image_options *options,
-		     const char *path, struct image_result *result)
-{
-	char fresh[PATH_MAX];
-	CLEANUP_CLOSE int fd = io_fresh_open(path, 0600, fresh);
-	struct file f = {.fd = fd, .name = fresh, .sparse = options->format == IMAGE_RAW};
-
-	if (fd < 0)
-		return fd;
-	return io_fresh_done(fd, fresh, path, write_new(source, options, &f, result));
 }

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,8 @@
 
 #include "base/cursor.h"
 #include "base/err.h"
+#include "base/hash.h"
+#include "base/io.h"
 #include "base/num.h"
 #include "image/image.h"
 #include "wire/wire.h"
@@ -351,6 +354,177 @@ static void a_chunk_with_another_digest_than_known_ends_it(void **state)
 	close(disk);
 }
 
+/* verify.leaves of a disk of two parts: index 0 is another one. */
+static uint8_t *leaves_of(int disk, uint64_t bytes, size_t *size)
+{
+	uint64_t chunks = div_up(bytes, MIB);
+	size_t room = 16 + 2 * 24 + (chunks + 1) * 24 + 32;
+	uint8_t *out = calloc(1, room), *chunk = malloc(MIB), digest[WIRE_DIGEST_MAX];
+	struct writer w = writer_of(out, room);
+
+	writer_bytes(&w, "CLFTLEAF", 8);
+	writer_be(&w, 1, 2);
+	writer_be(&w, 20, 1);
+	writer_be(&w, 1, 1);
+	writer_be(&w, 2, 4);
+	for (unsigned i = 0; i < 2; i++) {
+		writer_be(&w, i, 4);
+		writer_be(&w, 0, 4);
+		writer_be(&w, i ? bytes : MIB, 8);
+		writer_be(&w, i ? chunks : 1, 8);
+		for (uint64_t n = 0; n < (i ? chunks : 1); n++) {
+			size_t have = min_of(MIB, bytes - n * MIB);
+			bool zero = !i;
+
+			if (i) {
+				assert_int_equal(pread(disk, chunk, have, (off_t)(n * MIB)), have);
+				zero = io_is_zero(chunk, have);
+				wire_digest(chunk, have, digest);
+			}
+			writer_be(&w, 1, 4);
+			writer_be(&w, zero ? 1 : 2, 1);
+			writer_be(&w, 0, 3);
+			if (!zero)
+				writer_bytes(&w, digest, 16);
+		}
+	}
+	free(chunk);
+	hash_sha256(out, writer_used(&w), w.at);
+	*size = writer_used(&w) + 32;
+	return out;
+}
+
+static void rot(int disk, uint64_t at)
+{
+	uint8_t byte;
+
+	assert_int_equal(pread(disk, &byte, 1, (off_t)at), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(disk, &byte, 1, (off_t)at), 1);
+}
+
+static void what_was_verified_is_what_is_packed(void **state)
+{
+	char path[] = "/tmp/coldlift-leaves-XXXXXX", digits[32];
+	int disk = make_disk(DISK_BYTES, 3), file = mkstemp(path);
+	struct image_source source = source_of(disk, DISK_BYTES), plain = source, other;
+	struct image_proof *p = NULL;
+	uint8_t root[MERKLE_ROOT_BYTES];
+	size_t bytes;
+	uint8_t *leaves = leaves_of(disk, DISK_BYTES, &bytes);
+
+	(void)state;
+	the_root_of(disk, DISK_BYTES, root);
+	assert_int_equal(write(file, leaves, bytes), bytes);
+	assert_int_equal(image_proof_open(root, path, 1, &source, &p), 0);
+	assert_int_equal(take_state(&source, kinds[0], NULL, 0), 0);
+	/* A byte flips where there is data, and where there was none. */
+	rot(disk, 17 * MIB + 77);
+	assert_int_equal(take_state(&source, kinds[0], NULL, 0), -EBADMSG);
+	assert_string_equal(err_code(), "IMAGE_MEDIUM_DIFFERS");
+	snprintf(digits, sizeof(digits), "byte %llu ", 17ull * MIB);
+	assert_non_null(strstr(err_reason(), digits));
+	assert_int_equal(take_state(&source, kinds[3], NULL, 0), -EBADMSG);
+	image_proof_close(p);
+
+	/* Without leaves the root alone tells. */
+	source = plain;
+	assert_int_equal(image_proof_open(root, NULL, 1, &source, &p), 0);
+	assert_int_equal(take_state(&source, kinds[0], NULL, 0), -EBADMSG);
+	assert_string_equal(err_code(), "IMAGE_MEDIUM_DIFFERS");
+	rot(disk, 17 * MIB + 77);
+	assert_int_equal(take_state(&source, kinds[0], NULL, 0), 0);
+	image_proof_close(p);
+
+	/* Leaves of another disk, another size, another run. */
+	other = plain;
+	assert_int_equal(image_proof_open(root, path, 0, &other, &p), -EINVAL);
+	assert_string_equal(err_code(), "LEAVES_INVALID");
+	assert_int_equal(image_proof_open(root, path, 2, &other, &p), -EINVAL);
+	root[5] ^= 1;
+	assert_int_equal(image_proof_open(root, path, 1, &other, &p), -EINVAL);
+	assert_string_equal(err_code(), "LEAVES_INVALID");
+	unlink(path);
+	close(file);
+	free(leaves);
+	close(disk);
+}
+
+struct left {
+	uint64_t calls, stop_at, first, last;
+};
+
+static int leave_there(void *ctx, uint64_t done_bytes)
+{
+	struct left *l = ctx;
+
+	assert_true(done_bytes >= l->last && done_bytes <= DISK_BYTES);
+	l->last = done_bytes;
+	if (!l->calls)
+		l->first = done_bytes;
+	return ++l->calls == l->stop_at ? fail(ECANCELED, "left") : 0;
+}
+
+static void a_file_that_was_left_goes_on_and_is_the_same(void **state)
+{
+	char dir[] = "/tmp/coldlift-image-XXXXXX", path[64], once[64], name[80];
+	int disk = make_disk(DISK_BYTES, 11);
+	struct image_source source = source_of(disk, DISK_BYTES), plain = source;
+	struct image_proof *p = NULL;
+	uint8_t root[MERKLE_ROOT_BYTES];
+	uint32_t noise[1024], seed = 5;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	/* Noise, so that there are parts to leave behind in every format. */
+	for (uint64_t at = 2 * MIB; at < 16 * MIB; at += sizeof(noise)) {
+		for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
+			noise[i] = random_of(&seed);
+		assert_int_equal(pwrite(disk, noise, sizeof(noise), (off_t)at), sizeof(noise));
+	}
+	the_root_of(disk, DISK_BYTES, root);
+	assert_int_equal(image_proof_open(root, NULL, 0, &source, &p), 0);
+	snprintf(path, sizeof(path), "%s/disk", dir);
+	snprintf(once, sizeof(once), "%s/once", dir);
+	snprintf(name, sizeof(name), "%s.new", path);
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		struct left l = {.stop_at = 15};
+		struct image_options o = kinds[k];
+		struct image_result r, again;
+		char *a = NULL, *b = NULL;
+		size_t a_bytes, b_bytes;
+
+		o.watch = leave_there;
+		o.watch_ctx = &l;
+		assert_int_equal(image_write_file(&source, &o, path, &r), -ECANCELED);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(access(name, F_OK), 0);
+		l = (struct left){0};
+		assert_int_equal(image_write_file(&source, &o, path, &r), 0);
+		assert_true(l.last == DISK_BYTES);
+		assert_true(l.first > MIB);
+		assert_int_equal(image_write_file(&plain, &kinds[k], once, &again), 0);
+		assert_int_equal(io_read_file(path, 64 * MIB, &a, &a_bytes), 0);
+		assert_int_equal(io_read_file(once, 64 * MIB, &b, &b_bytes), 0);
+		assert_int_equal(a_bytes, b_bytes);
+		assert_memory_equal(a, b, a_bytes);
+		free(a);
+		free(b);
+		assert_int_equal(access(name, F_OK), -1);
+		/* One that is given up leaves nothing. */
+		l = (struct left){.stop_at = 3};
+		assert_int_equal(image_write_file(&source, &o, path, &r), -ECANCELED);
+		assert_int_equal(image_file_forget(path), 0);
+		assert_int_equal(image_file_forget(path), 0);
+		assert_int_equal(access(name, F_OK), -1);
+		unlink(path);
+		unlink(once);
+	}
+	image_proof_close(p);
+	assert_int_equal(rmdir(dir), 0);
+	close(disk);
+}
+
 static void a_sink_that_fails_ends_it_with_its_reason(void **state)
 {
 	int disk = make_disk(DISK_BYTES, 3);
@@ -513,6 +687,8 @@ int main(void)
 		cmocka_unit_test(from_any_part_on_the_same_bytes_follow),
 		cmocka_unit_test(a_state_of_something_else_is_refused),
 		cmocka_unit_test(a_chunk_with_another_digest_than_known_ends_it),
+		cmocka_unit_test(what_was_verified_is_what_is_packed),
+		cmocka_unit_test(a_file_that_was_left_goes_on_and_is_the_same),
 		cmocka_unit_test(a_sink_that_fails_ends_it_with_its_reason),
 		cmocka_unit_test(headers_that_are_not_known_are_refused),
 		cmocka_unit_test(a_cut_image_is_refused_or_fails_to_read),
