@@ -77,8 +77,9 @@ static const struct advice {
 	{"IMAGE_DISK_UNKNOWN", "Order images of the disks that the receiver has."},
 	{"IMAGE_INCOMPLETE", "Let the copy come to its end, then order the image again."},
 	{"IMAGE_INVALID", "Make the image again; this file is damaged."},
-	{"IMAGE_MEDIUM_DIFFERS", "The receiver's disk changed what was written to it. Replace that "
-				 "disk, and copy again; only what differs is sent."},
+	{"IMAGE_MEDIUM_DIFFERS",
+	 "The receiver's disk changed what was written to it. Run the migrator again: it reads the "
+	 "disk back, and sends what differs once more. When it happens again, replace that disk."},
 	{"IMAGE_ORDER_BAD", "Use receiver and pipeline of the same version."},
 	{"IMAGE_ORDER_DIFFERS", "Drop the order that stands (DELETE /v1/image), then order again."},
 	{"IMAGE_PARTS_EXCEEDED", "Order the image with larger parts."},

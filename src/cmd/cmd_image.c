@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 #include "cmd/cmd.h"
 #include "cmd/cmd_receiver.h"
 #include "image/image.h"
-#include "wire/wire.h"
+#include "verify/verify.h"
 
 #define DISKS_MAX 32
 
@@ -26,7 +27,10 @@ struct image_args {
 	size_t disk_count, out_count;
 	struct image_options options;
 	uint64_t size_bytes;
-	const char *report;
+	const char *report, *proof, *leaves, *state;
+	int index;
+	json_t *verify; /* verify.json, once it is read */
+	char proof_path[PATH_MAX], leaves_path[PATH_MAX];
 };
 
 enum {
@@ -38,6 +42,10 @@ enum {
 	OPT_SIZE,
 	OPT_THREADS,
 	OPT_REPORT,
+	OPT_STATE,
+	OPT_PROOF,
+	OPT_LEAVES,
+	OPT_INDEX,
 	OPT_HELP
 };
 
@@ -50,6 +58,10 @@ static const struct option options[] = {
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"threads", required_argument, NULL, OPT_THREADS},
 	{"report", required_argument, NULL, OPT_REPORT},
+	{"state", required_argument, NULL, OPT_STATE},
+	{"proof", required_argument, NULL, OPT_PROOF},
+	{"leaves", required_argument, NULL, OPT_LEAVES},
+	{"index", required_argument, NULL, OPT_INDEX},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -67,7 +79,16 @@ static int usage(FILE *to)
 	      "  --threads N        default: one for each CPU\n"
 	      "  --report FILE      sizes and Merkle roots as JSON (image.json); default: standard "
 	      "output\n\n"
-	      "No receiver may be running with these disks.\n",
+	      "What was verified is compared with what is read; an image never carries other "
+	      "bytes:\n"
+	      "  --state DIR        the receiver's; verify.json and verify.leaves are in it\n"
+	      "  --proof FILE       or verify.json alone: the root of the disk\n"
+	      "  --leaves FILE      and verify.leaves: each chunk, so that it is said which is "
+	      "bad\n"
+	      "  --index N          number of the first disk in them; default 0\n\n"
+	      "No receiver may be running with these disks. What was ended goes on when the same "
+	      "is\n"
+	      "said again.\n",
 	      to);
 	return to == stdout ? CMD_DONE : CMD_USAGE;
 }
@@ -103,6 +124,20 @@ static bool take_option(struct image_args *a, int option, const char *value)
 	case OPT_REPORT:
 		a->report = value;
 		return true;
+	case OPT_STATE:
+		a->state = value;
+		return true;
+	case OPT_PROOF:
+		a->proof = value;
+		return true;
+	case OPT_LEAVES:
+		a->leaves = value;
+		return true;
+	case OPT_INDEX:
+		if (num_parse(value, 0, DISKS_MAX - 1, &n) < 0)
+			return false;
+		a->index = (int)n;
+		return true;
 	default:
 		return false;
 	}
@@ -122,9 +157,50 @@ static int parse(struct image_args *a, int argc, char **argv)
 			return usage(stderr);
 		}
 	}
-	if (optind < argc || a->disk_count == 0 || a->disk_count != a->out_count)
+	if (optind < argc || a->disk_count == 0 || a->disk_count != a->out_count ||
+	    (a->state && (a->proof || a->leaves)) || (a->leaves && !a->proof))
 		return usage(stderr);
 	return -1;
+}
+
+/* verify.json, where it is to be compared with; the leaves of a state directory when it has some.
+ */
+static int read_proof(struct image_args *a)
+{
+	if (a->state) {
+		snprintf(a->proof_path, sizeof(a->proof_path), "%.4000s/artefacts/verify.json",
+			 a->state);
+		snprintf(a->leaves_path, sizeof(a->leaves_path), "%.4000s/artefacts/verify.leaves",
+			 a->state);
+		a->proof = a->proof_path;
+		a->leaves = access(a->leaves_path, F_OK) == 0 ? a->leaves_path : NULL;
+	}
+	return a->proof ? json_read_file(a->proof, &a->verify) : 0;
+}
+
+/* What was verified of disk i, for the source. *out stays NULL where nothing is known. */
+static int take_proof(const struct image_args *a, size_t i, struct image_source *source,
+		      struct image_proof **out)
+{
+	struct verify_proof proof;
+	int rc;
+
+	if (!a->verify)
+		return 0;
+	rc = verify_proof_read(a->verify, a->index + (int)i, &proof);
+	if (rc == 0 && proof.size_bytes != source->disk_bytes)
+		rc = fail_code(EBADMSG, "DISK_SIZE_DIFFERS",
+			       "%s has %llu bytes, and the disk that was verified %llu",
+			       source->name, (unsigned long long)source->disk_bytes,
+			       (unsigned long long)proof.size_bytes);
+	return rc < 0 ? rc
+		      : image_proof_open(proof.root, a->leaves, (unsigned)a->index + (unsigned)i,
+					 source, out);
+}
+
+static void close_proof(struct image_proof **p)
+{
+	image_proof_close(*p);
 }
 
 /* For reading; not while a receiver writes to it. */
@@ -151,20 +227,21 @@ static json_t *disk_report(const struct image_args *a, size_t i, uint64_t disk_b
 	char root[2 * MERKLE_ROOT_BYTES + 1];
 
 	hex_encode(r->root, sizeof(r->root), root);
-	return json_pack("{s:i, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "index", (int)i,
-			 "disk", json_str(a->disks[i]), "file", json_str(a->outs[i]), "format",
-			 image_format_name(a->options.format), "compression",
-			 a->options.format == IMAGE_RAW
-				 ? "none"
-				 : image_compression_name(a->options.compression),
-			 "disk_bytes", json_u64(disk_bytes), "image_bytes",
-			 json_u64(r->image_bytes), "data_bytes", json_u64(r->data_bytes),
-			 "file_bytes", json_u64(r->file_bytes), "root", root);
+	return json_pack(
+		"{s:i, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:b}", "index",
+		a->index + (int)i, "disk", json_str(a->disks[i]), "file", json_str(a->outs[i]),
+		"format", image_format_name(a->options.format), "compression",
+		a->options.format == IMAGE_RAW ? "none"
+					       : image_compression_name(a->options.compression),
+		"disk_bytes", json_u64(disk_bytes), "image_bytes", json_u64(r->image_bytes),
+		"data_bytes", json_u64(r->data_bytes), "file_bytes", json_u64(r->file_bytes),
+		"root", root, "proved", a->verify != NULL);
 }
 
 static int make_image(const struct image_args *a, size_t i, json_t *list)
 {
 	CLEANUP_CLOSE int fd = -1;
+	CLEANUP(close_proof) struct image_proof *proof = NULL;
 	struct image_source source = {
 		.name = a->disks[i], .image_bytes = a->size_bytes, .digest = wire_digest};
 	struct image_result result;
@@ -173,7 +250,9 @@ static int make_image(const struct image_args *a, size_t i, json_t *list)
 	if (rc < 0)
 		return rc;
 	source.fd = fd;
-	rc = image_write_file(&source, &a->options, a->outs[i], &result);
+	rc = take_proof(a, i, &source, &proof);
+	if (rc == 0)
+		rc = image_write_file(&source, &a->options, a->outs[i], &result);
 	if (rc < 0)
 		return fail_in(rc, "image of %s", a->disks[i]);
 	json_array_append_new(list, disk_report(a, i, source.disk_bytes, &result));
@@ -200,20 +279,15 @@ int cmd_receiver_image(int argc, char **argv)
 {
 	struct image_args a = {0};
 	CLEANUP_JSON json_t *list = json_array();
-	int status = parse(&a, argc, argv), rc = 0;
+	int status = parse(&a, argc, argv), rc;
 
 	if (status >= 0)
 		return status;
+	rc = read_proof(&a);
 	for (size_t i = 0; rc == 0 && i < a.disk_count; i++)
 		rc = make_image(&a, i, list);
 	if (rc == 0)
 		rc = write_report(&a, list);
-	if (rc < 0) {
-		const char *code = err_code(), *advice = cmd_advice(code);
-
-		fprintf(stderr, "receiver image: %s%s%s\n", code, *code ? ": " : "", err_reason());
-		if (*advice)
-			fprintf(stderr, "%s\n", advice);
-	}
-	return cmd_status_of(rc);
+	json_decref(a.verify);
+	return rc < 0 ? cmd_receiver_report("image", rc) : CMD_DONE;
 }
