@@ -75,6 +75,18 @@ static int check_urls(const json_t *urls)
 	return 0;
 }
 
+static int read_root(const json_t *json, struct upload_order_disk *d)
+{
+	const char *root = NULL;
+
+	if (json_get_string_or(json, "root", NULL, &root) < 0)
+		return bad("disks[].root", "is no string");
+	d->has_root = root != NULL;
+	if (root && hex_decode(root, d->root, sizeof(d->root)) < 0)
+		return bad("disks[].root", "is not 64 hexadecimal digits");
+	return 0;
+}
+
 static int read_disk(const json_t *json, struct upload_order_disk *d)
 {
 	const char *format, *compression;
@@ -97,6 +109,8 @@ static int read_disk(const json_t *json, struct upload_order_disk *d)
 				 d->options.compression == IMAGE_ZSTD ? 19 : 9, &level);
 	if (rc == 0)
 		rc = check_urls(json_object_get(json, "urls"));
+	if (rc == 0)
+		rc = read_root(json, d);
 	if (rc < 0)
 		return rc;
 	d->index = (unsigned)index;
@@ -148,6 +162,8 @@ int upload_order_read(const json_t *json, struct upload_order *o)
 		rc = read_number(json, "stall_s", STALL_S, 1, 600, &o->stall_s);
 	if (rc == 0 && json_get_bool_or(json, "take_unknown", false, &o->take_unknown) < 0)
 		rc = bad("take_unknown", "is neither true nor false");
+	if (rc == 0 && json_get_bool_or(json, "pause", false, &o->pause) < 0)
+		rc = bad("pause", "is neither true nor false");
 	if (rc == 0 && json_get_string_or(json, "ca", NULL, &o->ca) < 0)
 		rc = bad("ca", "is no string");
 	o->connections = (unsigned)connections;
@@ -164,7 +180,8 @@ static bool same_disks(const struct upload_order *a, const struct upload_order *
 		if (x->index != y->index || x->options.format != y->options.format ||
 		    x->options.compression != y->options.compression ||
 		    x->options.level != y->options.level ||
-		    x->options.part_bytes != y->options.part_bytes)
+		    x->options.part_bytes != y->options.part_bytes || x->has_root != y->has_root ||
+		    memcmp(x->root, y->root, sizeof(x->root)) != 0)
 			return false;
 	}
 	return true;
@@ -172,8 +189,8 @@ static bool same_disks(const struct upload_order *a, const struct upload_order *
 
 int upload_order_merge(const json_t *stands, const json_t *more, json_t **out)
 {
-	static const char *const taken[] = {"connections", "rate_mbit", "patience_ms", "stall_s",
-					    "ca"};
+	static const char *const taken[] = {"connections", "rate_mbit", "patience_ms",
+					    "stall_s",	   "ca",	"pause"};
 	struct upload_order a, b;
 	json_t *json;
 

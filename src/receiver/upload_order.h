@@ -22,6 +22,8 @@ struct upload_order_disk {
 	unsigned index;
 	struct image_options options; /* complete but for threads */
 	const json_t *urls;	      /* part number -> URL; borrowed from the order's JSON */
+	bool has_root;
+	uint8_t root[MERKLE_ROOT_BYTES]; /* that was verified */
 };
 
 struct upload_order {
@@ -30,6 +32,7 @@ struct upload_order {
 	uint64_t rate_mbit; /* 0: none */
 	uint64_t patience_ms, stall_s;
 	bool take_unknown;
+	bool pause;	/* nothing more is sent until an order says otherwise */
 	const char *ca; /* borrowed; NULL: the host's */
 	size_t disk_count;
 	struct upload_order_disk disks[UPLOAD_DISKS_MAX];

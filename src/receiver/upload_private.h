@@ -45,7 +45,9 @@ struct upload_disk {
 	const uint8_t *known; /* UPLOAD_KNOWN_BYTES of each chunk; in frame */
 	uint8_t *frame;
 	struct image_options options;
-	struct upload_part *parts; /* by number, up to UPLOAD_PARTS_MAX */
+	bool has_root;
+	uint8_t root[MERKLE_ROOT_BYTES]; /* that was verified */
+	struct upload_part *parts;	 /* by number, up to UPLOAD_PARTS_MAX */
 
 	/* The checkpoint: all parts from the first one to this are done; 0 or 1: from the start. */
 	unsigned checkpoint;

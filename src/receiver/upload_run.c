@@ -58,7 +58,7 @@ static struct upload_job *next_job(struct upload_work *w, uint64_t *wait_ms)
 	uint64_t now = clock_ms();
 
 	*wait_ms = UINT64_MAX;
-	for (unsigned i = 0; i < w->job_count; i++) {
+	for (unsigned i = 0; !w->order.pause && i < w->job_count; i++) {
 		struct upload_job *j = &w->jobs[i];
 
 		if (j->state != JOB_QUEUED || !is_sendable(j))
@@ -407,7 +407,8 @@ static void run_disk(struct upload_work *w, struct upload_disk *d)
 					    .disk_bytes = d->disk_bytes,
 					    .digest = wire_digest,
 					    .known = know,
-					    .known_ctx = d};
+					    .known_ctx = d,
+					    .root = d->has_root ? d->root : NULL};
 	struct image_result result;
 	size_t state_bytes = d->state_bytes;
 	CLEANUP_FREE uint8_t *state = malloc(state_bytes + 1);

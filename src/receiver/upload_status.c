@@ -183,10 +183,12 @@ json_t *upload_status(const struct upload_work *w)
 	list = json_array();
 	for (size_t i = 0; i < w->disk_count; i++)
 		json_array_append_new(list, disk_status(w, w->disks[i]));
-	out = json_pack(
-		"{s:s, s:s, s:o, s:o, s:o, s:i, s:o}", "order", w->order.id, "state",
-		states[order_state(w)], "code", w->code[0] ? json_str(w->code) : json_null(),
-		"message", w->message[0] ? json_str(w->message) : json_null(), "advice",
-		json_str(advice_of(w->code)), "connections", (int)w->connections, "disks", list);
+	out = json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:i, s:o}", "order", w->order.id,
+			"state", states[order_state(w)], "paused", w->order.pause, "rate_mbit",
+			w->order.rate_mbit ? json_u64(w->order.rate_mbit) : json_null(), "code",
+			w->code[0] ? json_str(w->code) : json_null(), "message",
+			w->message[0] ? json_str(w->message) : json_null(), "advice",
+			json_str(advice_of(w->code)), "connections", (int)w->connections, "disks",
+			list);
 	return out;
 }

@@ -141,6 +141,8 @@ static int begin(struct upload_work *w)
 		if (d->index != w->order.disks[i].index)
 			return fail(EINVAL, "an order with other disks");
 		d->options = w->order.disks[i].options;
+		d->has_root = w->order.disks[i].has_root;
+		memcpy(d->root, w->order.disks[i].root, sizeof(d->root));
 		upload_saved_read(d, w->order.id, d->known + d->chunks * UPLOAD_KNOWN_BYTES,
 				  saved_bytes);
 	}

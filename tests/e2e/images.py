@@ -2,6 +2,7 @@
 """images.py SCENARIO: the receiver's upload of images against a store that takes parts, and fails."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -266,12 +267,15 @@ def refused(work):
     refuse(400, "IMAGE_ORDER_BAD", disk(urls={"10001": "http://x/"}), "urls")
     refuse(400, "IMAGE_ORDER_BAD", disk(urls={"1": "file:///etc/passwd"}), "urls")
     refuse(400, "IMAGE_ORDER_BAD", disk(urls={"1": "http://x/ y"}), "urls")
+    refuse(400, "IMAGE_ORDER_BAD", disk(root="abc"), "root")
+    refuse(400, "IMAGE_ORDER_BAD", {**good, "pause": 1}, "pause")
     refuse(404, "IMAGE_DISK_UNKNOWN", disk(index=7), "disk7")
     assert r.progress() == {"order": None, "state": "Ready"}
     r.order({**good, "disks": [{**good["disks"][0], "urls": {}}]})
     refuse(409, "IMAGE_BUSY", {**good, "order": "another"}, "job-1")
     refuse(409, "IMAGE_ORDER_DIFFERS", disk(format="raw"))
     refuse(409, "IMAGE_ORDER_DIFFERS", disk(part_bytes=2 * MIB))
+    refuse(409, "IMAGE_ORDER_DIFFERS", disk(root="0" * 64))
     assert r.progress()["order"] == "job-1"
     status, _ = r.call("PUT", "/v1/image", "{}")
     assert status == 404
@@ -343,6 +347,82 @@ def dropped(work):
     check(work, store, p, [source])
 
 
+def devices(work):
+    """Block devices are sources as files are: killed and gone on with, frozen, compared with the journal."""
+    store = work.store()
+    sources = work.disks(12 * MIB + 512, 7 * MIB)
+    loops = work.devices(12 * MIB + 512, 7 * MIB)
+    r = work.receiver.start()
+    assert r.call("GET", "/v1/target")[1]["kind"] == "devices"
+    r.send(*sources)
+    store.fault = lambda _, key, number, attempt: "stall" if (key, number, attempt) == ("disk0", 6, 1) else None
+    r.order(order_of(store, [{}, {"format": "raw"}], stall_s=600))
+    r.wait(lambda p: store.attempts.get(("disk0", 6)), "in the middle")
+    r.stop(signal.SIGKILL)
+    r.start()
+    p = r.wait(is_finished, "finished after a kill")
+    check(work, store, p, sources)
+    r.drop()
+    # A bit of a device flips, past every cache.
+    with open(sources[0], "rb") as f:
+        at = next(n * MIB for n in range(12) if any(f.read(MIB)))
+    with open(loops[0], "r+b", buffering=0) as f:
+        f.seek(at)
+        sector = bytearray(f.read(512))
+        sector[9] ^= 1
+        f.seek(at)
+        f.write(sector)
+        os.fsync(f.fileno())
+    r.order({**order_of(store, [{}, {"format": "raw"}]), "order": "job-2"})
+    p = r.wait(lambda p: p["state"] == "InError", "the medium")
+    assert p["code"] == "IMAGE_MEDIUM_DIFFERS" and "disk0" in p["message"] and f"byte {at} " in p["message"], p
+    r.stop()
+
+
+def paused(work):
+    """A pause holds the parts back, also over a restart; the rate is taken while it runs; a root that was not verified
+    ends it."""
+    store = work.store()
+    (source,) = work.disks(40 * MIB)
+    r = work.receiver.start()
+    r.send(source)
+    o = order_of(store, [{"format": "raw"}], numbers=range(1, 60))
+    # Slow enough to be paused in the middle: 40 MiB at 40 Mbit/s are 8 s.
+    r.order({**o, "rate_mbit": 40})
+    p = r.wait(lambda p: p["disks"][0]["parts_done"] > 3, "under way")
+    assert p["rate_mbit"] == 40 and p["paused"] is False, p
+    p = r.order({**o, "pause": True})
+    assert p["paused"] is True and p["state"] == "Running", p
+    # What is under way ends; then nothing is sent.
+    r.wait(lambda p: len(store.attempts) == p["disks"][0]["parts_done"], "quiet")
+    sent = len(store.attempts)
+    time.sleep(1)
+    assert len(store.attempts) == sent < 40, store.attempts
+    r.stop()
+    r.start()
+    assert r.progress()["paused"] is True
+    time.sleep(1)
+    assert len(store.attempts) == sent, store.attempts
+    start = time.monotonic()
+    r.order({**o, "pause": False, "rate_mbit": 0})
+    p = r.wait(is_finished, "finished")
+    assert p["rate_mbit"] is None and time.monotonic() - start < 5, p
+    check(work, store, p, [source])
+    root = p["disks"][0]["root"]
+    r.drop()
+    store.objects.clear()
+    r.order({**order_of(store, [{"root": root}]), "order": "job-2"})
+    check(work, store, r.wait(is_finished, "finished, as verified"), [source])
+    r.drop()
+    store.objects.clear()
+    wrong = order_of(store, [{"root": root[:-1] + ("0" if root[-1] != "0" else "1")}])
+    r.order({**wrong, "order": "job-3"})
+    p = r.wait(lambda p: p["state"] == "InError", "the wrong root")
+    assert p["code"] == "IMAGE_MEDIUM_DIFFERS" and root in p["message"], p
+    # The header of a qcow2 is its last part: without it there is no image.
+    assert 1 not in store.objects.get("disk0", {}), store.objects.keys()
+
+
 def trusted(work):
     """Over https only with a certificate that the order or the host trusts."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=store",
@@ -365,5 +445,6 @@ def trusted(work):
 
 
 with Work() as w:
-    {f.__name__: f for f in (whole, faulty, killed, killed_in_the_end, expired, errors, refused, frozen, dropped, trusted)}[
+    {f.__name__: f for f in (whole, faulty, killed, killed_in_the_end, expired, errors, refused, frozen, dropped, devices, paused,
+                                      trusted)}[
         sys.argv[1]](w)

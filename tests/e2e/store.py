@@ -196,13 +196,14 @@ class Receiver:
     def __init__(self, work, *options):
         self.work = work
         self.options = options
+        self.targets = ["--files", f"{work}/target"]
         self.process = None
         self.ports = ("0", "0")
 
     def start(self):
         log = open(os.path.join(self.work, "receiver.log"), "ab")
         self.process = subprocess.Popen(
-            [program("receiver"), "serve", "--state", f"{self.work}/state", "--files", f"{self.work}/target", "--listen",
+            [program("receiver"), "serve", "--state", f"{self.work}/state", *self.targets, "--listen",
              "127.0.0.1", "--advertise", "127.0.0.1", "--control-port", self.ports[0], "--data-port", self.ports[1],
              "--verbose", *self.options],
             stdout=subprocess.PIPE, stderr=log, text=True)
@@ -297,6 +298,7 @@ class Work:
         os.mkdir(f"{self.dir}/target")
         self.receiver = Receiver(self.dir)
         self.stores = []
+        self.loops = []
         return self
 
     def store(self, *args, **more):
@@ -310,11 +312,31 @@ class Work:
             make_disk(paths[-1], size, i + 1)
         return paths
 
+    def devices(self, *sizes):
+        """Block devices that the receiver is to have as its disks."""
+        if os.geteuid() != 0 or not shutil.which("losetup"):
+            print("needs root and losetup for loop devices")
+            sys.exit(77)
+        self.receiver.targets = []
+        for i, size in enumerate(sizes):
+            backing = f"{self.dir}/device{i}"
+            with open(backing, "wb") as f:
+                f.truncate(size)
+            r = subprocess.run(["losetup", "-f", "--show", backing], capture_output=True, text=True)
+            if r.returncode != 0:
+                print(f"no loop devices here: {r.stderr}")
+                sys.exit(77)
+            self.loops.append(r.stdout.strip())
+            self.receiver.targets += ["--device", self.loops[-1]]
+        return self.loops
+
     def __exit__(self, kind, value, trace):
         for s in self.stores:
             s.ended.set()
         if self.receiver.process:
             self.receiver.stop(signal.SIGKILL)
+        for loop in self.loops:
+            subprocess.run(["losetup", "-d", loop])
         if kind and kind is not SystemExit:
             with open(f"{self.dir}/receiver.log", "rb") as f:
                 sys.stderr.write(f.read()[-4000:].decode())
