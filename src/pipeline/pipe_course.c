@@ -126,6 +126,8 @@ static int do_step(struct course *c, const struct pipe_step *s)
 		return rc;
 	c->step = s;
 	c->progress.percent = 0;
+	c->progress.rate_bytes_s = 0;
+	c->rate_at_ms = 0;
 	course_say(c, "%s", s->name);
 	fact = json_deep_copy(pipe_job_fact(c->job, key));
 	c->resumed = fact != NULL;

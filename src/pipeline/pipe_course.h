@@ -103,6 +103,9 @@ int course_wait(struct course *c, uint64_t ms);
 /* Say what is being done; shown at once. */
 void course_say(struct course *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* So much of the step is done: its percentage, rate and time left. */
+void course_progress(struct course *c, uint64_t done, uint64_t total);
+
 /* Write the status file and tell the outside, at most every 500 ms unless it must be now. */
 void course_show(struct course *c, bool now);
 

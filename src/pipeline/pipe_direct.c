@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "pipeline/pipe_cloud.h"
+#include "pipeline/pipe_sync.h"
 
 #define PART_BYTES  (16 * MIB)
 #define PARTS_MAX   9998 /* docs/protocol.md */
@@ -97,7 +98,14 @@ static int add_url(struct course *c, const json_t *disk, unsigned number, json_t
 	return json_object_set_new(urls, name, json_string(url)) < 0 ? fail(ENOMEM, "urls") : 0;
 }
 
-/* One order for all disks; urls is by the place of the disk in the list. */
+static json_t *rate_of(const struct course *c)
+{
+	uint64_t rate = pipe_option_u64(c->job->options, "upload_rate_mbit");
+
+	return rate ? json_u64(rate) : json_null();
+}
+
+/* One order for all disks; urls is by the place of the disk in the list, NULL for no new ones. */
 static int post_order(struct course *c, const json_t *fact, json_t *const urls[])
 {
 	json_t *disks = json_object_get(fact, "disks"), *list = json_array(), *disk;
@@ -106,11 +114,13 @@ static int post_order(struct course *c, const json_t *fact, json_t *const urls[]
 
 	json_array_foreach (disks, i, disk)
 		json_array_append_new(list,
-				      json_pack("{s:O, s:s, s:O, s:O}", "index",
+				      json_pack("{s:O, s:s, s:O, s:O*, s:O*}", "index",
 						json_object_get(disk, "index"), "format", "qcow2",
 						"part_bytes", json_object_get(disk, "part_bytes"),
-						"urls", urls[i]));
-	order = json_pack("{s:s, s:o}", "order", pipe_option(fact, "order"), "disks", list);
+						"root", json_object_get(disk, "proved"), "urls",
+						urls ? urls[i] : NULL));
+	order = json_pack("{s:s, s:b, s:o, s:o}", "order", pipe_option(fact, "order"), "pause",
+			  c->job->paused, "rate_mbit", rate_of(c), "disks", list);
 	return order ? wire_control_post(c->link, "/v1/image", order, NULL, NULL)
 		     : fail(ENOMEM, "order");
 }
@@ -158,7 +168,7 @@ static void show_upload(struct course *c, const json_t *report)
 		size += pipe_option_u64(disk, "size_bytes");
 		sent += pipe_option_u64(disk, "sent_bytes");
 	}
-	c->progress.percent = size ? (unsigned)(done * 100.0 / size) : 0;
+	course_progress(c, done, size);
 	snprintf(c->progress.step, sizeof(c->progress.step), "upload of the images, %s sent",
 		 num_bytes_text(sent, text, sizeof(text)));
 }
@@ -177,6 +187,15 @@ static void forget_uploads(struct course *c, json_t *fact)
 	if (wire_control_delete(c->link, "/v1/image", NULL, NULL) < 0 || course_keep(c, fact) < 0)
 		log_warn("the upload cannot be given up: %s", err_reason());
 	err_adopt(code, reason);
+}
+
+/* Whether the order is paused, and how fast it may be, is what the job says now. */
+static bool stands_as_ordered(const struct course *c, const json_t *report)
+{
+	CLEANUP_JSON json_t *rate = rate_of(c);
+
+	return json_is_true(json_object_get(report, "paused")) == c->job->paused &&
+	       json_equal(json_object_get(report, "rate_mbit"), rate);
 }
 
 /* 1: all parts are there; *report is then the last word. */
@@ -201,8 +220,14 @@ static int look_at_upload(struct course *c, json_t *fact, json_t **report)
 			       "%s", pipe_option(*report, "message"));
 		if (strcmp(err_code(), "UPLOAD_GONE") == 0)
 			forget_uploads(c, fact);
+		if (strcmp(err_code(), "IMAGE_MEDIUM_DIFFERS") == 0) {
+			forget_uploads(c, fact);
+			sync_again(c);
+		}
 		return rc;
 	}
+	if (!stands_as_ordered(c, *report))
+		return post_order(c, fact, NULL);
 	return give_urls(c, fact, *report);
 }
 
@@ -280,6 +305,12 @@ static int complete(struct course *c, json_t *fact, const json_t *report)
 
 		if (rc == 0)
 			rc = complete_one(c, disk, one);
+		if (rc == 0 && *pipe_option(disk, "proved") &&
+		    strcmp(pipe_option(disk, "proved"), pipe_option(one, "root")) != 0)
+			rc = fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
+				       "the root of %s is %s, and %s was verified",
+				       pipe_option(disk, "key"), pipe_option(one, "root"),
+				       pipe_option(disk, "proved"));
 		json_array_append(objects, json_object_get(disk, "key"));
 		if (*pipe_option(one, "root"))
 			json_object_set(disk, "root", json_object_get(one, "root"));
@@ -293,6 +324,23 @@ static int complete(struct course *c, json_t *fact, const json_t *report)
 	return course_keep(c, fact);
 }
 
+/* As the last transfer was verified. */
+static void take_roots(struct course *c, json_t *fact)
+{
+	json_t *synced = json_object_get(course_fact(c, "sync"), "disks");
+	json_t *disks = json_object_get(fact, "disks"), *disk;
+	size_t i;
+
+	json_array_foreach (disks, i, disk) {
+		json_t *root = json_object_get(json_array_get(synced, i), "root");
+
+		if (root)
+			json_object_set(disk, "proved", root);
+		else
+			json_object_del(disk, "proved");
+	}
+}
+
 static int upload_make(struct course *c, json_t *fact)
 {
 	json_t *disks = json_object_get(fact, "disks"), *disk;
@@ -302,6 +350,7 @@ static int upload_make(struct course *c, json_t *fact)
 
 	if (rc == 0)
 		rc = course_power_on(c);
+	take_roots(c, fact);
 	if (rc == 0 && !json_object_get(fact, "objects")) {
 		json_array_foreach (disks, i, disk) {
 			if (rc == 0)

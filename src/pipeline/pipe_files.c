@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/json.h"
@@ -17,6 +18,7 @@
 #include "pipeline/pipe_local.h"
 
 #define COPY_BYTES (4u << 20)
+#define LOOK_MS	   100
 
 /* What the source's disk did not give and the job allowed: zeros on the target. */
 static uint64_t unreadable_bytes(const json_t *proved)
@@ -64,7 +66,7 @@ struct copy {
 
 static int show_copy(struct copy *k, uint64_t at)
 {
-	k->c->progress.percent = (unsigned)(at * 100.0 / max_of(k->size_bytes, (uint64_t)1));
+	course_progress(k->c, at, k->size_bytes);
 	return course_wait(k->c, 0);
 }
 
@@ -196,39 +198,78 @@ static void digest(const void *data, size_t bytes, uint8_t out[MERKLE_DIGEST_BYT
 static int describe(const json_t *disk, const char *format, const char *path,
 		    const struct image_result *result, json_t *files)
 {
-	const char *proved = pipe_option(disk, "root");
 	char root[2 * MERKLE_ROOT_BYTES + 1];
 
 	hex_encode(result->root, MERKLE_ROOT_BYTES, root);
-	if (*proved && strcmp(proved, root) != 0)
-		return fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
-				 "%s is not what was verified: its root is %s, not %s", path, root,
-				 proved);
-	return json_array_append_new(files, json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:b}", "path",
-						      path, "format", format, "disk",
-						      json_object_get(disk, "index"), "size_bytes",
-						      json_u64(result->image_bytes), "file_bytes",
-						      json_u64(result->file_bytes), "root", root,
-						      "proved", *proved != '\0')) < 0
+	return json_array_append_new(
+		       files, json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:b}", "path", path,
+					"format", format, "disk", json_object_get(disk, "index"),
+					"size_bytes", json_u64(result->image_bytes), "file_bytes",
+					json_u64(result->file_bytes), "root", root, "proved",
+					*pipe_option(disk, "root") != 0)) < 0
 		       ? fail(ENOMEM, "%s", path)
 		       : 0;
 }
 
-int local_pack(struct course *c, const json_t *disk, int fd, const char *format, const char *path,
-	       json_t *files)
+static int watch_packing(void *ctx, uint64_t done_bytes)
 {
+	struct local_packing *k = ctx;
+	uint64_t now = clock_ms();
+	int rc;
+
+	if (now - k->looked_ms < LOOK_MS)
+		return 0;
+	k->looked_ms = now;
+	course_progress(k->course, k->before_bytes + done_bytes, k->total_bytes);
+	rc = course_wait(k->course, 0);
+	while (rc == 0 && k->course->job->paused)
+		rc = course_wait(k->course, LOOK_MS);
+	return rc;
+}
+
+/* What was verified, for the source; *proof stays NULL where nothing was. */
+static int prove_by(struct course *c, const json_t *disk, struct image_source *source,
+		    struct image_proof **proof)
+{
+	CLEANUP_FREE char *leaves = pipe_job_path(c->job, "verify.leaves");
+	const char *text = pipe_option(disk, "root");
+	uint8_t root[MERKLE_ROOT_BYTES];
+
+	if (!*text)
+		return 0;
+	if (!leaves)
+		return -ENOMEM;
+	if (hex_decode(text, root, sizeof(root)) < 0)
+		return fail_code(EBADMSG, "PROOF_INVALID", "verify.json has no root of %s",
+				 source->name);
+	return image_proof_open(root, access(leaves, F_OK) == 0 ? leaves : NULL,
+				(unsigned)pipe_option_u64(disk, "index"), source, proof);
+}
+
+int local_pack(struct local_packing *k, const json_t *disk, int fd, const char *format,
+	       const char *path, json_t *files)
+{
+	struct course *c = k->course;
+	unsigned long long index = pipe_option_u64(disk, "index");
+	struct image_options options = {.watch = watch_packing, .watch_ctx = k};
+	struct image_proof *proof = NULL;
+	struct image_result result;
+	char name[32];
 	struct image_source source = {.fd = fd,
-				      .name = path,
+				      .name = name,
 				      .disk_bytes = pipe_option_u64(disk, "size_bytes"),
 				      .digest = digest};
-	struct image_options options = {0};
-	struct image_result result;
 	int rc = image_format_parse(format, &options.format);
 
+	snprintf(name, sizeof(name), "disk %llu", index);
 	if (rc < 0)
 		return fail(-rc, "format %s", format);
-	course_say(c, "write %s", path);
-	rc = image_write_file(&source, &options, path, &result);
+	course_say(c, "disk %llu into a %s file", index, format);
+	rc = prove_by(c, disk, &source, &proof);
+	if (rc == 0)
+		rc = image_write_file(&source, &options, path, &result);
+	image_proof_close(proof);
+	k->before_bytes += source.disk_bytes;
 	return rc < 0 ? rc : describe(disk, format, path, &result, files);
 }
 

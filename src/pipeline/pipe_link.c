@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -53,12 +54,13 @@ void course_command(struct course *c, bool cancel)
 		log_warn("the receiver does not take orders now: %s", err_reason());
 }
 
-/* The transfer's rate over the last seconds, smoothed. */
-static void take_rate(struct course *c, uint64_t done, uint64_t total)
+/* The rate is that of the last seconds, smoothed. */
+void course_progress(struct course *c, uint64_t done, uint64_t total)
 {
 	struct pipe_progress *p = &c->progress;
 	uint64_t now = clock_ms(), ms = now - c->rate_at_ms;
 
+	p->percent = total ? (unsigned)(min_of(done, total) * 100.0 / total) : 0;
 	if (!c->rate_at_ms || done < c->rate_at_bytes) {
 		p->rate_bytes_s = 0;
 	} else if (ms >= 1000) {
@@ -93,11 +95,10 @@ static void take_progress(struct course *c, const json_t *source)
 		total += d->total_bytes;
 		p->disk_count++;
 	}
-	p->percent = total ? (unsigned)(min_of(done, total) * 100.0 / total) : 0;
 	snprintf(p->source, sizeof(p->source), "%s%s%s%s%s", pipe_option(source, "state"),
 		 *pipe_option(source, "phase") ? ": " : "", pipe_option(source, "phase"),
 		 *pipe_option(source, "message") ? ", " : "", pipe_option(source, "message"));
-	take_rate(c, done, total);
+	course_progress(c, done, total);
 }
 
 /*
@@ -156,31 +157,61 @@ int sync_before(struct course *c, json_t *fact)
 	if (rc < 0)
 		return rc;
 	/* In the first run everything that the source says counts: it may be through already. */
-	time = c->job->run > 1 ? pipe_option(json_object_get(state, "source"), "time") : "";
+	time = c->job->run > 1 || json_is_true(json_object_get(fact, "again"))
+		       ? pipe_option(json_object_get(state, "source"), "time")
+		       : "";
 	json_object_set_new(fact, "before", json_string(time));
 	return course_keep(c, fact);
+}
+
+void sync_again(struct course *c)
+{
+	CLEANUP_JSON json_t *state = NULL;
+	CLEANUP_JSON json_t *fact = json_pack("{s:b}", "again", 1);
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX], key[64];
+	int rc = fact ? 0 : -ENOMEM;
+
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	snprintf(key, sizeof(key), "sync#%u", c->job->run);
+	if (c->link && wire_control_get(c->link, "/v1/state", NULL, &state) == 0)
+		json_object_set_new(
+			fact, "before",
+			json_string(pipe_option(json_object_get(state, "source"), "time")));
+	if (rc == 0)
+		rc = pipe_job_set_fact(c->job, key, "intend", fact);
+	if (rc < 0)
+		log_warn("the transfer cannot be begun again: %s", err_reason());
+	err_adopt(code, reason);
+}
+
+int sync_fetch_artefact(struct course *c, const char *name, char **body, size_t *bytes)
+{
+	CLEANUP_FREE char *path = pipe_job_path(c->job, name);
+	char url[128];
+	unsigned status = 0;
+	int rc = path ? course_link(c) : -ENOMEM;
+
+	*body = NULL;
+	snprintf(url, sizeof(url), "/v1/artefact/%s", name);
+	if (rc == 0)
+		rc = wire_control_fetch(c->link, url, &status, body, bytes);
+	if (rc == 0)
+		return io_replace_file(path, *body, *bytes, 0600);
+	if (status != 404)
+		return rc;
+	/* One of an earlier run is not this run's. */
+	return unlink(path) < 0 && errno != ENOENT ? fail(errno, "remove %s", path) : 0;
 }
 
 int sync_take_artefact(struct course *c, const char *name, json_t **out)
 {
 	CLEANUP_FREE char *body = NULL;
-	CLEANUP_FREE char *path = NULL;
-	char url[128];
 	size_t bytes = 0;
-	unsigned status = 0;
-	int rc = course_link(c);
+	int rc = sync_fetch_artefact(c, name, &body, &bytes);
 
 	*out = NULL;
-	snprintf(url, sizeof(url), "/v1/artefact/%s", name);
-	if (rc == 0)
-		rc = wire_control_fetch(c->link, url, &status, &body, &bytes);
-	if (rc < 0)
-		return status == 404 ? 0 : rc;
-	path = pipe_job_path(c->job, name);
-	if (!path)
-		return -ENOMEM;
-	rc = io_replace_file(path, body, bytes, 0600);
-	return rc < 0 ? rc : json_parse(body, bytes, name, out);
+	return rc < 0 || !body ? rc : json_parse(body, bytes, name, out);
 }
 
 static void keep(struct course *c, const char *dir, const char *url, const char *name)

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "image/image.h"
 
 bool local_own_receiver(const struct course *c)
 {
@@ -126,6 +127,8 @@ static int sync_make(struct course *c, json_t *fact)
 {
 	CLEANUP_JSON json_t *verify = NULL;
 	CLEANUP_JSON json_t *plan = NULL;
+	CLEANUP_FREE char *leaves = NULL;
+	size_t leaves_bytes = 0;
 	int rc = course_link(c), finished = 0;
 
 	if (rc == 0)
@@ -147,6 +150,8 @@ static int sync_make(struct course *c, json_t *fact)
 		rc = sync_take_artefact(c, "plan.json", &plan);
 	if (rc == 0)
 		rc = sync_take_artefact(c, "verify.json", &verify);
+	if (rc == 0)
+		rc = sync_fetch_artefact(c, "verify.leaves", &leaves, &leaves_bytes);
 	if (rc == 0 && !plan)
 		rc = fail_code(ENODATA, "PLAN_MISSING", "the receiver has no plan of the source");
 	if (rc < 0)
@@ -191,21 +196,45 @@ static char *image_path(const json_t *fact, unsigned disk, const char *suffix)
 	return path;
 }
 
-static int disk_images(struct course *c, const json_t *fact, const json_t *disk, json_t *files)
+/* Made by an earlier try, and still there. */
+static bool is_made(const json_t *files, const char *path)
 {
-	json_t *formats = json_object_get(c->job->options, "formats"), *format;
+	const json_t *file;
+	struct stat st;
+	size_t i;
+
+	json_array_foreach ((json_t *)files, i, file)
+		if (strcmp(pipe_option(file, "path"), path) == 0)
+			return stat(path, &st) == 0 &&
+			       (uint64_t)st.st_size == pipe_option_u64(file, "file_bytes");
+	return false;
+}
+
+static int disk_images(struct local_packing *k, json_t *fact, const json_t *disk)
+{
+	json_t *formats = json_object_get(k->course->job->options, "formats"), *format;
+	json_t *files = json_object_get(fact, "files");
 	unsigned index = (unsigned)pipe_option_u64(disk, "index");
 	CLEANUP_FREE char *fetched = image_path(fact, index, "fetched");
-	CLEANUP_CLOSE int fd = fetched ? local_disk_open(c, disk, fetched) : -ENOMEM;
-	int rc = fd < 0 ? fd : 0;
+	CLEANUP_CLOSE int fd = -1;
+	int rc = fetched ? 0 : -ENOMEM;
 	size_t i;
 
 	json_array_foreach (formats, i, format) {
 		const char *name = json_string_value(format);
 		CLEANUP_FREE char *path = image_path(fact, index, name);
 
+		if (rc == 0 && !path)
+			rc = -ENOMEM;
+		if (rc == 0 && is_made(files, path))
+			k->before_bytes += pipe_option_u64(disk, "size_bytes");
+		if (rc < 0 || is_made(files, path))
+			continue;
+		if (fd < 0)
+			fd = local_disk_open(k->course, disk, fetched);
+		rc = fd < 0 ? fd : local_pack(k, disk, fd, name, path, files);
 		if (rc == 0)
-			rc = path ? local_pack(c, disk, fd, name, path, files) : -ENOMEM;
+			rc = course_keep(k->course, fact);
 	}
 	if (rc == 0 && unlink(fetched) < 0 && errno != ENOENT)
 		rc = fail(errno, "remove %s", fetched);
@@ -214,37 +243,43 @@ static int disk_images(struct course *c, const json_t *fact, const json_t *disk,
 
 static int local_image_make(struct course *c, json_t *fact)
 {
-	CLEANUP_JSON json_t *files = json_array();
 	json_t *disks = json_object_get(course_fact(c, "sync"), "disks"), *disk;
+	struct local_packing k = {.course = c};
 	int rc = io_mkdir(pipe_option(fact, "dir"), 0700);
 	size_t i;
 
 	/* Nobody writes to the files while they are read; what arrived is then on the medium. */
 	if (rc == 0 && local_own_receiver(c)) {
 		course_unlink(c);
-		course_child_stop(c);
+		rc = course_child_forget(c);
 		c->activation_known = false;
 	}
+	if (!json_object_get(fact, "files"))
+		json_object_set_new(fact, "files", json_array());
+	json_array_foreach (disks, i, disk)
+		k.total_bytes += pipe_option_u64(disk, "size_bytes") *
+				 json_array_size(json_object_get(c->job->options, "formats"));
 	json_array_foreach (disks, i, disk) {
 		if (rc == 0)
-			rc = disk_images(c, fact, disk, files);
+			rc = disk_images(&k, fact, disk);
 	}
-	if (rc == 0 && json_object_set(fact, "files", files) < 0)
-		rc = fail(ENOMEM, "image");
+	if (rc == -EBADMSG && strcmp(err_code(), "IMAGE_MEDIUM_DIFFERS") == 0)
+		sync_again(c);
 	return rc;
 }
 
 static int local_image_undo(struct course *c, json_t *fact)
 {
-	static const char *const suffixes[] = {"fetched", "raw", "raw.new", "qcow2", "qcow2.new"};
+	static const char *const suffixes[] = {"fetched", "raw", "qcow2"};
 
 	(void)c;
 	for (unsigned i = 0; i < PIPE_DISKS_MAX * ARRAY_SIZE(suffixes); i++) {
 		CLEANUP_FREE char *path = image_path(fact, i / ARRAY_SIZE(suffixes),
 						     suffixes[i % ARRAY_SIZE(suffixes)]);
+		int rc = path ? image_file_forget(path) : -ENOMEM;
 
-		if (!path)
-			return -ENOMEM;
+		if (rc < 0)
+			return rc;
 		if (unlink(path) < 0 && errno != ENOENT)
 			return fail(errno, "remove %s", path);
 	}

@@ -27,12 +27,21 @@ int course_child_check(struct course *c);
  */
 int local_disk_open(struct course *c, const json_t *disk, const char *fetched);
 
+/* The packing of all disks in all formats, for its progress. */
+struct local_packing {
+	struct course *course;
+	uint64_t before_bytes, total_bytes;
+	uint64_t looked_ms;
+};
+
 /*
- * Pack a disk into an image at path, compare its Merkle root with the one that was verified, and
- * append {path, format, disk, size_bytes, file_bytes, root, proved} to files.
+ * Pack a disk into an image at path, and append {path, format, disk, size_bytes, file_bytes, root,
+ * proved} to files. Where the disk was verified, each chunk that is read is compared with
+ * verify.leaves of the job's directory, and the whole with the Merkle root: IMAGE_MEDIUM_DIFFERS.
+ * Such an image goes on where it was when it was left in the middle. Orders are taken meanwhile.
  */
-int local_pack(struct course *c, const json_t *disk, int fd, const char *format, const char *path,
-	       json_t *files);
+int local_pack(struct local_packing *k, const json_t *disk, int fd, const char *format,
+	       const char *path, json_t *files);
 
 /* Remove the oldest images beyond the job's number. */
 int retain_images(struct course *c);

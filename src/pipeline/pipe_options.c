@@ -53,6 +53,7 @@ static const struct key keys[] = {
 	{"instance_image", "InstanceImageId", TEXT, BEFORE_START, 3, 128, NULL, NULL},
 	{"disk_category", "DiskCategory", TEXT, BEFORE_START, 3, 32, NULL, NULL},
 	{"rate_mbit", "ReplicationParameters.bandwidth_limit", NUMBER, WHILE_SYNCING, 0, 100000, NULL, "0"},
+	{"upload_rate_mbit", "UploadBandwidthLimit", NUMBER, ALWAYS, 0, 100000, NULL, "0"},
 	{"compression", "ReplicationParameters.compress_level", NUMBER, WHILE_SYNCING, 0, 10, NULL, "7"},
 	{"checksum", "ReplicationParameters.checksum", BOOLEAN, WHILE_SYNCING, 0, 0, NULL, "false"},
 	{"tls", "ReplicationParameters.use_ssl_tunnel", CHOICE, BEFORE_START, 0, 0, "auto on", "\"auto\""},

@@ -25,7 +25,8 @@ static const char *name_of(const json_t *job)
 static const char *state_of(const json_t *job)
 {
 	if (json_is_true(json_object_get(job, "paused")) &&
-	    strcmp(get(job, "phase"), "Syncing") == 0)
+	    (strcmp(get(job, "phase"), "Syncing") == 0 ||
+	     strcmp(get(job, "phase"), "Processing") == 0))
 		return "Paused";
 	return strcmp(get(job, "state"), "Running") == 0 && *get(job, "phase") ? get(job, "phase")
 									       : get(job, "state");
@@ -65,10 +66,14 @@ static void words_of(const json_t *job, char *out, size_t bytes)
 
 	if (error) {
 		snprintf(out, bytes, "%s", get(error, "code"));
-	} else if (rate > 0 && strcmp(get(job, "phase"), "Syncing") == 0) {
+	} else if (rate > 0) {
+		/* The transfer needs no name; what the source says stands beside it. */
+		const char *step = strcmp(get(job, "phase"), "Syncing") == 0 ? "" : get(p, "step");
+
 		eta_text(p, eta, sizeof(eta));
-		snprintf(out, bytes, "%s/s, %s left",
-			 num_bytes_text((uint64_t)rate, size, sizeof(size)), eta);
+		snprintf(out, bytes, "%s/s, %s left%s%s",
+			 num_bytes_text((uint64_t)rate, size, sizeof(size)), eta, *step ? ", " : "",
+			 step);
 	} else if (p) {
 		snprintf(out, bytes, "%s", get(p, "step"));
 	} else if (json_array_size(images)) {

@@ -12,11 +12,19 @@ int course_activation(struct course *c);
 /* Remember what the source said before this run, so that it is not taken for this run's. */
 int sync_before(struct course *c, json_t *fact);
 
+/* What arrived is no more what was verified: the next try waits for the source once more, which
+ * then mends it. Leaves the reason of the failure as it is. */
+void sync_again(struct course *c);
+
 /* One look: 1 when the source has finished this run, 0 when not, -EREMOTEIO with its own code when
  * it failed. A receiver that does not answer is no error. */
 int sync_once(struct course *c, const json_t *fact);
 
-/* Fetch an artefact of the source into the job's directory; *out NULL when it is not there. */
+/* Fetch an artefact of the source into the job's directory; *body, which is the caller's, is NULL
+ * when it is not there. */
+int sync_fetch_artefact(struct course *c, const char *name, char **body, size_t *bytes);
+
+/* The same, of JSON; *out NULL when it is not there. */
 int sync_take_artefact(struct course *c, const char *name, json_t **out);
 
 /* Keep what the receiver knows of the source in the job's directory, for whoever looks for the
