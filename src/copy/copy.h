@@ -99,6 +99,13 @@ const char *copy_error_text(int error);
  */
 typedef int (*copy_judge_fn)(void *ctx, unsigned disk, const struct copy_hole *holes, size_t count);
 
+/*
+ * Asked now and then while a source does not answer: bring it back, as by looking for the disk
+ * under another name. Its path must stay what it is. Whether that worked shows when it is read
+ * again. Any thread, one call at a time for a disk of the map.
+ */
+typedef void (*copy_revive_fn)(void *ctx, unsigned source);
+
 struct copy_options {
 	const struct map *map;		   /* finished */
 	const struct copy_target *targets; /* one for each disk of the map */
@@ -121,6 +128,8 @@ struct copy_options {
 	void *read_ctx;
 	copy_judge_fn judge; /* NULL: what cannot be read is fatal */
 	void *judge_ctx;
+	copy_revive_fn revive; /* may be NULL */
+	void *revive_ctx;
 	uint64_t read_limit_ms; /* a read of a device may take so long; 0: 60 s */
 	uint64_t rescue_ms;	/* waiting for one disk's bad places to get better; 0: 5 min */
 };

@@ -21,6 +21,7 @@
 #define FIRST_WAIT_MS 200 /* before a bad place is tried again; four times longer each time */
 #define TRIES	      3
 #define LOOK_MS	      100
+#define WAIT_MAX_MS   5000
 /* So many failures in a row may be the disk, not its surface. */
 #define SUSPECT_ROW 8
 #define SECTOR_MIN  512
@@ -30,6 +31,7 @@ void rescue_init(struct rescue *k, const struct copy_options *o)
 {
 	*k = (struct rescue){.patience_ms = o->rescue_ms ? o->rescue_ms : PATIENCE_MS};
 	pthread_mutex_init(&k->lock, NULL);
+	pthread_mutex_init(&k->wait_lock, NULL);
 }
 
 /* The holes stay: they are the result's. */
@@ -37,6 +39,7 @@ void rescue_fini(struct rescue *k)
 {
 	free(k->later);
 	k->later = NULL;
+	pthread_mutex_destroy(&k->wait_lock);
 	pthread_mutex_destroy(&k->lock);
 }
 
@@ -82,27 +85,43 @@ static bool answers(struct round *r, unsigned source, uint8_t **bounce)
 					  round_down(at, SECTOR_MIN)) == 0;
 }
 
+static bool comes_back(struct round *r, unsigned source, uint8_t **bounce)
+{
+	const struct copy_options *o = r->engine->options;
+	uint64_t pause_ms = FIRST_WAIT_MS;
+
+	while (wait_ms(r, pause_ms)) {
+		if (o->revive)
+			o->revive(o->revive_ctx, source);
+		source_reopen(&r->engine->sources, source);
+		if (answers(r, source, bounce))
+			return true;
+		pause_ms = min_of(pause_ms * 2, (uint64_t)WAIT_MAX_MS);
+	}
+	return false;
+}
+
 /* After many failures: 0 when the disk is there, if need be again. */
 static int await_disk(struct round *r, unsigned source, uint8_t **bounce)
 {
-	struct sources *s = &r->engine->sources;
-	const char *name = s->list[source].spec->name;
-	uint64_t pause_ms = FIRST_WAIT_MS;
+	const char *name = r->engine->sources.list[source].spec->name;
+	struct rescue *k = &r->state->rescue;
+	LOCK_SCOPE(&k->wait_lock);
+	bool back;
 
 	if (answers(r, source, bounce))
 		return 0;
 	log_warn("disk %s does not answer any more; waiting for it", name);
-	while (wait_ms(r, pause_ms)) {
-		source_reopen(s, source);
-		if (answers(r, source, bounce)) {
-			log_info("disk %s answers again", name);
-			return 0;
-		}
-		pause_ms = min_of(pause_ms * 2, (uint64_t)10000);
-	}
-	return fail_code(EIO, "SOURCE_LOST",
-			 "disk %s does not answer any more, not even where it was read before",
-			 name);
+	atomic_store(&k->waiting, true);
+	back = comes_back(r, source, bounce);
+	atomic_store(&k->waiting, false);
+	if (!back)
+		return fail_code(
+			EIO, "SOURCE_LOST",
+			"disk %s does not answer any more, not even where it was read before",
+			name);
+	log_info("disk %s answers again", name);
+	return 0;
 }
 
 /* ---- one range, slowly ---- */
@@ -445,7 +464,13 @@ const char *rescue_words(struct round *r, char *buf, size_t bytes)
 	unsigned n = atomic_load(&r->state->rescue.bad_chunks);
 
 	*buf = '\0';
-	if (n)
+	if (atomic_load(&r->state->rescue.waiting))
+		snprintf(buf, bytes,
+			 "disk %s does not answer; waiting for it, for some minutes: look at its "
+			 "cable "
+			 "and power, or plug it in again",
+			 r->state->map->name);
+	else if (n)
 		snprintf(buf, bytes,
 			 "disk %s: %u MiB could not be read and are tried again at the end",
 			 r->state->map->name, n);

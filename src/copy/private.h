@@ -275,7 +275,9 @@ struct rescue {
 	bool allowed;	      /* all holes of the list are zeros for good */
 	uint64_t patience_ms; /* left for waiting */
 	atomic_uint failed_in_row;
-	atomic_uint bad_chunks; /* put off, for people */
+	atomic_uint bad_chunks;	   /* put off, for people */
+	pthread_mutex_t wait_lock; /* one reader waits for the disk, the others for that */
+	atomic_bool waiting;
 };
 
 void rescue_init(struct rescue *k, const struct copy_options *o);

@@ -61,11 +61,14 @@ static int task_error(struct dm_task *t)
 	return errnum ? errnum : EIO;
 }
 
-int dm_create(const char *name, const struct dm_line *lines, size_t count)
+/* Creates, or loads a table that takes effect when the device is resumed. */
+static int set_table(int type, const char *name, const struct dm_line *lines, size_t count,
+		     bool readonly)
 {
-	CLEANUP_TASK struct dm_task *t = task_of(DM_DEVICE_CREATE, name);
+	CLEANUP_TASK struct dm_task *t = task_of(type, name);
 
-	if (!t || !dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE))
+	if (!t || (type == DM_DEVICE_CREATE && !dm_task_set_add_node(t, DM_ADD_NODE_ON_CREATE)) ||
+	    (readonly && !dm_task_set_ro(t)))
 		return fail(ENOMEM, "device %s", name);
 	for (size_t i = 0; i < count; i++) {
 		const struct dm_line *l = &lines[i];
@@ -79,6 +82,35 @@ int dm_create(const char *name, const struct dm_line *lines, size_t count)
 			    lines[0].params);
 	dm_task_update_nodes();
 	return 0;
+}
+
+int dm_create(const char *name, const struct dm_line *lines, size_t count)
+{
+	return set_table(DM_DEVICE_CREATE, name, lines, count, false);
+}
+
+int dm_create_readonly(const char *name, const struct dm_line *line)
+{
+	return set_table(DM_DEVICE_CREATE, name, line, 1, true);
+}
+
+static int simple_task(int type, const char *name, const char *what)
+{
+	CLEANUP_TASK struct dm_task *t = task_of(type, name);
+
+	/* Nothing is written here that a freeze of a file system would have to bring to an end. */
+	if (!t || !dm_task_skip_lockfs(t) || !dm_task_no_flush(t) || !dm_task_run(t))
+		return fail(task_error(t), "%s device %s", what, name);
+	return 0;
+}
+
+int dm_replace_readonly(const char *name, const struct dm_line *line)
+{
+	int rc = set_table(DM_DEVICE_RELOAD, name, line, 1, true);
+
+	if (rc == 0)
+		rc = simple_task(DM_DEVICE_SUSPEND, name, "suspend");
+	return rc < 0 ? rc : simple_task(DM_DEVICE_RESUME, name, "resume");
 }
 
 int dm_remove(const char *name, bool patient)

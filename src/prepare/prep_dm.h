@@ -22,6 +22,11 @@ struct dm_line {
 };
 
 int dm_create(const char *name, const struct dm_line *lines, size_t count);
+/* Read-only, of one line. */
+int dm_create_readonly(const char *name, const struct dm_line *line);
+/* Another table in place of the one that stands, under what is stacked on the device. Waits for
+ * what is on its way to the old one. */
+int dm_replace_readonly(const char *name, const struct dm_line *line);
 /* -EBUSY when something holds it; with patience, only if it still does after some seconds. */
 int dm_remove(const char *name, bool patient);
 

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "prepare/prep_views.h"
 
 static bool starts_with(const char *name, const char *prefix)
 {
@@ -25,7 +26,7 @@ static bool starts_with(const char *name, const char *prefix)
 }
 
 /* Devices that are no hardware of the source. md and device-mapper are looked at separately. */
-static bool is_virtual(const char *name)
+bool quiesce_is_virtual(const char *name)
 {
 	static const char *const prefixes[] = {"loop", "ram", "zram", "nbd", "fd", "dm-", "md"};
 
@@ -66,7 +67,7 @@ static int lock_device(const char *name)
 	return 0;
 }
 
-static int lock_disk(const char *name)
+int quiesce_disk(const char *name)
 {
 	char path[300];
 	CLEANUP_CLOSEDIR DIR *dir = NULL;
@@ -102,8 +103,9 @@ static int check_stacked(const char *name)
 	}
 	if (starts_with(name, "dm-")) {
 		snprintf(path, sizeof(path), "/sys/block/%s/dm/name", name);
-		if (io_read_line(path, text, sizeof(text)) == 0 && !starts_with(text, "view-") &&
-		    !starts_with(text, "cow-"))
+		if (io_read_line(path, text, sizeof(text)) == 0 &&
+		    !starts_with(text, VIEW_PREFIX) && !starts_with(text, COW_PREFIX) &&
+		    !starts_with(text, RAW_PREFIX))
 			return fail_code(EBUSY, "SOURCE_ASSEMBLED",
 					 "the device %s is active on top of the source's disks. "
 					 "Remove it with dmsetup remove, then try again.",
@@ -123,7 +125,8 @@ int prepare_quiesce(void)
 	while (rc == 0 && (e = readdir(dir))) {
 		if (e->d_name[0] == '.')
 			continue;
-		rc = is_virtual(e->d_name) ? check_stacked(e->d_name) : lock_disk(e->d_name);
+		rc = quiesce_is_virtual(e->d_name) ? check_stacked(e->d_name)
+						   : quiesce_disk(e->d_name);
 	}
 	return rc;
 }

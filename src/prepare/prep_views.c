@@ -98,11 +98,17 @@ static int make_disk(struct arena *a, const struct plan_disk *d, const struct co
 		     uint64_t slice_at_bytes)
 {
 	struct dm_line cow = {.length_bytes = space->slice_bytes, .type = "linear"};
+	struct dm_line raw = {.length_bytes = d->source_bytes, .type = "linear"};
 	struct dm_line snapshot = {.length_bytes = d->source_bytes, .type = "snapshot"};
 	const char *cow_name = arena_printf(a, COW_PREFIX "%s", d->source);
+	const char *raw_name = arena_printf(a, RAW_PREFIX "%s", d->source);
 	const char *path = arena_printf(a, "/dev/%s", d->source);
 	int rc = check_source(d, path);
 
+	if (rc < 0)
+		return rc;
+	snprintf(raw.params, sizeof(raw.params), "%s 0", path);
+	rc = dm_create_readonly(raw_name, &raw);
 	if (rc < 0)
 		return rc;
 	snprintf(cow.params, sizeof(cow.params), "%s %" PRIu64, space->path,
@@ -111,8 +117,9 @@ static int make_disk(struct arena *a, const struct plan_disk *d, const struct co
 	if (rc < 0)
 		return rc;
 	/* N: the changes need not survive us. */
-	snprintf(snapshot.params, sizeof(snapshot.params), "%s /dev/mapper/%s N %" PRIu64, path,
-		 cow_name, space->chunk_bytes / SECTOR_BYTES);
+	snprintf(snapshot.params, sizeof(snapshot.params),
+		 "/dev/mapper/%s /dev/mapper/%s N %" PRIu64, raw_name, cow_name,
+		 space->chunk_bytes / SECTOR_BYTES);
 	return dm_create(arena_printf(a, VIEW_PREFIX "%s", d->source), &snapshot, 1);
 }
 
@@ -284,7 +291,9 @@ static int remove_all(const char *const prefixes[])
 
 int views_remove(void)
 {
-	static const char *const views[] = {VIEW_PREFIX, NULL}, *const cows[] = {COW_PREFIX, NULL};
+	static const char *const views[] = {VIEW_PREFIX, RAW_PREFIX, NULL}, *const cows[] = {
+										    COW_PREFIX,
+										    NULL};
 	bool used[ZRAM_MAX] = {false};
 	char **names;
 	size_t count;

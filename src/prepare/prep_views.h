@@ -11,6 +11,7 @@
 
 #define VIEW_PREFIX "view-"
 #define COW_PREFIX  "cow-"
+#define RAW_PREFIX  "raw-"
 
 /* Something with a content of its own: a partition, a volume, or a disk without partitions. */
 struct view {
@@ -43,6 +44,11 @@ int views_settle(const struct plan *plan, const struct views *v);
 
 /* Remove all views and their memory. */
 int views_remove(void);
+
+/* Of prep_quiesce.c: no hardware of the source; and one disk, with its partitions, made read-only.
+ */
+bool quiesce_is_virtual(const char *name);
+int quiesce_disk(const char *name);
 
 /* After the failure rc: tear everything down and return rc with the reason that stands, or COW_FULL
  * when that is what was behind it. */

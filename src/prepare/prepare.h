@@ -5,7 +5,7 @@
  * is changed in memory. A failed preparation is torn down and made again in seconds. One thread;
  * root.
  *
- *   /dev/sda  (read-only) --- view-sda (dm-snapshot, changes in cow-sda on zram)
+ *   /dev/sda  (read-only) --- raw-sda (dm-linear) --- view-sda (dm-snapshot, changes on zram)
  *                                 |--- view-sda1, view-sda2 ...   (dm-linear: partitions)
  *                                 `--- view-vg0-root ...          (dm-linear: plain LVM volumes)
  */
@@ -70,6 +70,28 @@ int prepare_teardown(const char *guest_dir);
 /* Where the view of a partition (or a disk) of the plan stands, and that of a volume. */
 const char *prepare_view_path(struct arena *a, const char *part);
 const char *prepare_volume_view_path(struct arena *a, const char *vg, const char *lv);
+
+#define PREPARE_PRINT_BYTES 32
+
+/* What tells a disk of the plan from others, and from itself after somebody has used it. */
+struct prepare_hold {
+	int fd;				    /* of the disk itself; -1: none */
+	uint8_t print[PREPARE_PRINT_BYTES]; /* SHA-256 of its superblocks and metadata */
+};
+
+/*
+ * Open the disk beneath the view of plan->disks[disk] and take its print, for as long as the views
+ * stand. prepare_release() in every case.
+ */
+int prepare_hold(const struct plan *plan, unsigned disk, struct prepare_hold *out);
+void prepare_release(struct prepare_hold *hold);
+
+/*
+ * When that disk has left the machine: look for it under any name, make it read-only and lay its
+ * view over it again. It must have the same size and print. 1: done; 0: it has not left, or has not
+ * come back. One call at a time for a disk; may run beside a copy that reads the views.
+ */
+int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold *hold);
 
 /*
  * Whether the views still hold: -ENOSPC with code COW_FULL when their memory ran out, which makes
