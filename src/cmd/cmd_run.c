@@ -203,6 +203,8 @@ static void run_fini(struct run *r)
 	run_link_stop(r);
 	console_close(r->console);
 	copy_result_fini(&r->copied);
+	for (size_t i = 0; i < ARRAY_SIZE(r->holds); i++)
+		prepare_release(&r->holds[i]);
 	wire_control_close(r->control_link);
 	json_decref(r->job);
 	json_decref(r->inventory);
@@ -290,6 +292,8 @@ int cmd_run(int argc, char **argv)
 	if (rc)
 		return usage(rc == 'h' ? stdout : stderr);
 	r.dir = args.dir;
+	for (size_t i = 0; i < ARRAY_SIZE(r.holds); i++)
+		r.holds[i].fd = -1;
 	r.arena = arena_new();
 	if (!r.arena)
 		return CMD_FAILED;

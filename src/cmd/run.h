@@ -14,6 +14,7 @@
 #include "console/console.h"
 #include "copy/copy.h"
 #include "plan/plan.h"
+#include "prepare/prepare.h"
 #include "wire/wire.h"
 
 struct run {
@@ -38,6 +39,7 @@ struct run {
 	struct copy_result copied;
 	struct disk_layout layout;
 	struct holes holes;
+	struct prepare_hold holds[MAP_DISKS_MAX]; /* of the plan's disks */
 
 	struct console *console;
 	pthread_mutex_t view_lock; /* guards view: the main thread writes, the link reads */
@@ -53,6 +55,9 @@ struct run {
 
 void run_show_state(struct run *r, enum console_state state, enum console_phase phase);
 void run_show_step(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Beside the step: what should be known of this run, and what is amiss just now; "" for nothing. */
+void run_show_note(struct run *r, const char *text);
+void run_show_trouble(struct run *r, const char *text);
 /* A failure (rc negative) with the thread's reason, its code and its advice. */
 void run_show_error(struct run *r, const char *code, const char *reason, const char *advice);
 void run_show_machine(struct run *r);

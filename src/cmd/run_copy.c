@@ -99,6 +99,17 @@ static int set_up_holes(struct run *r)
 
 /* ---- copy ---- */
 
+/* A disk that was pulled out may be back, under another name. */
+static void revive(void *ctx, unsigned source)
+{
+	struct run *r = ctx;
+
+	for (unsigned i = 0; i < r->plan->disk_count; i++)
+		if (strcmp(r->plan->disks[i].source, r->map->sources[source].name) == 0 &&
+		    prepare_reattach(r->plan, i, &r->holds[i]) < 0)
+			log_warn("%s", err_reason());
+}
+
 /* How much an earlier run has saved. */
 static void tell_kept(const struct run *r)
 {
@@ -139,7 +150,9 @@ int run_copy(struct run *r)
 						.status = show_copy,
 						.status_ctx = r,
 						.judge = holes_judge,
-						.judge_ctx = &r->holes};
+						.judge_ctx = &r->holes,
+						.revive = revive,
+						.revive_ctx = r};
 	memcpy(r->copy_options.run_id, r->run_id, sizeof(r->run_id));
 	atomic_store(&r->orders.rate_mbit, r->plan->copy.rate_mbit);
 	fill_targets(r);

@@ -4,10 +4,12 @@
  * another rate, cancel) comes back in the answers to the states that we post. A receiver that
  * cannot be reached is no failure here: the copy has its own patience.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -72,6 +74,26 @@ static void take_orders(struct run *r, const json_t *reply)
 		log_info("the receiver's operator orders: cancel");
 }
 
+/* Whether a card is there, and none has a cable that leads anywhere. */
+static bool no_card_has_a_link(void)
+{
+	CLEANUP_CLOSEDIR DIR *dir = opendir("/sys/class/net");
+	unsigned cards = 0, links = 0;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		char path[300], line[8] = "";
+
+		snprintf(path, sizeof(path), "/sys/class/net/%s/device", e->d_name);
+		if (e->d_name[0] == '.' || access(path, F_OK))
+			continue;
+		cards++;
+		snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", e->d_name);
+		links += io_read_line(path, line, sizeof(line)) == 0 && line[0] == '1';
+	}
+	return cards && !links;
+}
+
 static void post_state(struct run *r, struct wire_control *link)
 {
 	CLEANUP_JSON json_t *state = state_json(r);
@@ -79,10 +101,18 @@ static void post_state(struct run *r, struct wire_control *link)
 
 	if (!state)
 		return;
-	if (wire_control_post(link, "/v1/state", state, NULL, &reply) < 0)
-		log_debug("state not posted: %s", err_reason());
-	else
+	if (wire_control_post(link, "/v1/state", state, NULL, &reply) == 0) {
+		run_show_trouble(r, "");
 		take_orders(r, reply);
+		return;
+	}
+	log_debug("state not posted: %s", err_reason());
+	if (!atomic_load(&r->link_stop))
+		run_show_trouble(r, no_card_has_a_link()
+					    ? "no network card has a link; look at cable and "
+					      "switch; what arrived is kept"
+					    : "the receiver does not answer; trying on, and what "
+					      "arrived is kept");
 }
 
 static void *link_main(void *arg)

@@ -18,6 +18,9 @@ static void show(struct run *r)
 void run_show_state(struct run *r, enum console_state state, enum console_phase phase)
 {
 	LOCK_SCOPE(&r->view_lock);
+	/* What was done in the phase before is over. */
+	if (state == CONSOLE_RUNNING && r->view.phase != phase)
+		*r->view.step = '\0';
 	r->view.state = state;
 	r->view.phase = phase;
 	log_info("state %s %s", console_state_name(state), console_phase_name(phase));
@@ -34,6 +37,28 @@ void run_show_step(struct run *r, const char *fmt, ...)
 	va_end(ap);
 	log_info("%s", r->view.step);
 	show(r);
+}
+
+/* The text is for people; "" takes it away. Shows and logs only what is new. */
+static void show_text(struct run *r, char *field, size_t field_bytes, const char *text)
+{
+	LOCK_SCOPE(&r->view_lock);
+	if (strncmp(field, text, field_bytes - 1) == 0)
+		return;
+	snprintf(field, field_bytes, "%s", text);
+	if (*text)
+		log_info("%s", text);
+	show(r);
+}
+
+void run_show_note(struct run *r, const char *text)
+{
+	show_text(r, r->view.note, sizeof(r->view.note), text);
+}
+
+void run_show_trouble(struct run *r, const char *text)
+{
+	show_text(r, r->view.trouble, sizeof(r->view.trouble), text);
 }
 
 void run_show_error(struct run *r, const char *code, const char *reason, const char *advice)
@@ -98,6 +123,26 @@ void run_show_plan(struct run *r)
 	show(r);
 }
 
+/* With several disks under way, of the one that is furthest from its end. */
+static const char *copy_words(const struct copy_status *status)
+{
+	enum copy_phase phase = COPY_DONE;
+
+	for (size_t i = 0; i < status->disk_count; i++)
+		if (status->disks[i].phase == COPY_RUNNING)
+			return "copying";
+		else
+			phase = min_of(phase, status->disks[i].phase);
+	switch (phase) {
+	case COPY_CONNECTING:
+		return "connecting to the receiver";
+	case COPY_COMPARING:
+		return "asking the receiver what it has";
+	default:
+		return "all is sent; the receiver brings it onto its medium";
+	}
+}
+
 void run_show_copy(struct run *r, const struct copy_status *status)
 {
 	LOCK_SCOPE(&r->view_lock);
@@ -105,12 +150,8 @@ void run_show_copy(struct run *r, const struct copy_status *status)
 		r->view.disks[i].done_bytes = status->disks[i].done_bytes;
 		r->view.disks[i].total_bytes = status->disks[i].total_bytes;
 	}
-	if (status->reconnecting) {
-		r->view.state = CONSOLE_WAITING;
-		snprintf(r->view.step, sizeof(r->view.step), "%s", status->message);
-	} else {
-		r->view.state = CONSOLE_RUNNING;
-		snprintf(r->view.step, sizeof(r->view.step), "%s", status->message);
-	}
+	r->view.state = status->reconnecting ? CONSOLE_WAITING : CONSOLE_RUNNING;
+	snprintf(r->view.step, sizeof(r->view.step), "%s",
+		 *status->message ? status->message : copy_words(status));
 	show(r);
 }

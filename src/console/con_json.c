@@ -23,6 +23,10 @@ static json_t *base_object(const struct console_view *v, const char *time_text)
 	}
 	if (*v->step)
 		json_object_set_new(o, "message", json_str(v->step));
+	if (*v->note)
+		json_object_set_new(o, "note", json_str(v->note));
+	if (*v->trouble)
+		json_object_set_new(o, "trouble", json_str(v->trouble));
 	return o;
 }
 

@@ -11,7 +11,7 @@
 #include "console/con_text.h"
 
 #define BAR_CELLS     20
-#define DISK_LINES    9
+#define CLOSING_LINES 4
 #define LABEL_FORMAT  " %-10s %s"
 #define WRAP_COLUMNS  (CONSOLE_COLUMNS - 12)
 #define PARAGRAPH_MAX 5
@@ -89,7 +89,10 @@ static void put_head(struct screen *s, const struct console_view *v)
 	put_rule(s);
 	put_field(s, "Machine", v->machine);
 	put_field(s, "System", v->system);
-	put_field(s, "Job", v->job);
+	if (v->state == CONSOLE_IN_ERROR)
+		put_field(s, "Job", v->job);
+	else
+		put_paragraph(s, "Job", v->job);
 	put_field(s, "Target", v->target);
 	put_line(s, "%s", "");
 }
@@ -125,10 +128,12 @@ static void put_disk(struct screen *s, const struct console_disk *d)
 static void put_disks(struct screen *s, const struct console_view *v)
 {
 	size_t count = min_of(v->disk_count, (size_t)CONSOLE_DISKS_MAX);
-	size_t shown = count > DISK_LINES ? DISK_LINES - 1 : count;
+	/* Beside these, the sum and an empty line. */
+	size_t room = CONSOLE_LINES - min_of(s->lines + CLOSING_LINES + 2, CONSOLE_LINES + 0u);
+	size_t shown = count > room ? room - min_of(room, (size_t)1) : count;
 	struct console_disk all = con_total(v);
 
-	if (count == 0)
+	if (count == 0 || room == 0)
 		return;
 	for (size_t i = 0; i < shown; i++)
 		put_disk(s, &v->disks[i]);
@@ -166,11 +171,12 @@ void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYT
 		put_paragraph(&s, "Reason", view->reason);
 		put_paragraph(&s, "What to do", view->advice);
 		put_line(&s, "%s", "");
-		/* The bars say how far it got, where there is room. */
-		if (s.lines + view->disk_count + 5 <= CONSOLE_LINES)
-			put_disks(&s, view);
+		/* The bars say how far it got. */
+		put_disks(&s, view);
 	} else {
-		put_field(&s, "Now", view->step);
+		put_paragraph(&s, "Now", view->step);
+		put_paragraph(&s, "Note", view->note);
+		put_paragraph(&s, "Trouble", view->trouble);
 		put_line(&s, "%s", "");
 		put_disks(&s, view);
 	}
@@ -189,20 +195,25 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 	const char *phase = view->state == CONSOLE_RUNNING ? console_phase_name(view->phase) : "";
 	struct console_disk all = con_total(view);
 	char done[24], total[24], rate[24], left[24], progress[128] = "";
+	size_t used = 0;
 
 	if (all.total_bytes && view->state != CONSOLE_IN_ERROR)
-		snprintf(progress, sizeof(progress), " %3u%% %s/%s %s/s, %s left",
-			 con_percent(all.done_bytes, all.total_bytes),
-			 num_bytes_text(all.done_bytes, done, sizeof(done)),
-			 num_bytes_text(all.total_bytes, total, sizeof(total)),
+		used = (size_t)snprintf(progress, sizeof(progress), " %3u%% %s/%s",
+					con_percent(all.done_bytes, all.total_bytes),
+					num_bytes_text(all.done_bytes, done, sizeof(done)),
+					num_bytes_text(all.total_bytes, total, sizeof(total)));
+	if (used && all.done_bytes < all.total_bytes)
+		snprintf(progress + used, sizeof(progress) - used, " %s/s, %s left",
 			 num_bytes_text(all.rate_bytes_s, rate, sizeof(rate)),
 			 con_time_text(all.eta_s, left, sizeof(left)));
 	if (view->state == CONSOLE_IN_ERROR)
 		snprintf(buf, buf_bytes, "coldlift: InError %s: %s %s", view->code, view->reason,
 			 view->advice);
 	else
-		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s", console_state_name(view->state),
-			 *phase ? " " : "", phase, progress, *view->step ? ": " : "", view->step);
+		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s%s%s",
+			 console_state_name(view->state), *phase ? " " : "", phase, progress,
+			 *view->step ? ": " : "", view->step, *view->trouble ? "; trouble: " : "",
+			 view->trouble);
 	for (char *p = buf; *p; p++)
 		if (*p < ' ' || *p == 127)
 			*p = '?';

@@ -24,6 +24,7 @@
 #define LINE_PERCENT  5
 #define WRITE_WAIT_MS 200
 #define RATE_WINDOW_S 8.0
+#define STALL_MS      10000 /* without a byte: no rate any more */
 
 struct tty {
 	int fd;
@@ -41,6 +42,7 @@ struct console {
 	uint64_t start_ms;
 	uint64_t sampled_ms[CONSOLE_DISKS_MAX];
 	uint64_t sampled_bytes[CONSOLE_DISKS_MAX];
+	uint64_t moved_ms[CONSOLE_DISKS_MAX];
 
 	/* The thread's own. */
 	struct tty ttys[TTYS_MAX];
@@ -49,6 +51,7 @@ struct console {
 	uint64_t line_ms;
 	uint64_t json_ms;
 	unsigned line_percent;
+	char said[sizeof(((struct console_view *)0)->note)]; /* the note that logs have */
 };
 
 /* What a terminal does not take within a moment is dropped: a serial port that nobody reads must
@@ -104,6 +107,20 @@ static bool line_is_due(struct console *c, const struct console_view *v, bool ch
 	return true;
 }
 
+/* A screen keeps the note, a log has it once. */
+static void say_note(struct console *c, const struct console_view *v)
+{
+	char line[sizeof(c->said) + 16];
+
+	if (strcmp(c->said, v->note) == 0)
+		return;
+	strcpy(c->said, v->note);
+	snprintf(line, sizeof(line), "coldlift: %s\r\n", c->said);
+	for (size_t i = 0; i < c->tty_count && *c->said; i++)
+		if (!c->ttys[i].is_screen)
+			tty_write(c->ttys[i].fd, line, strlen(line));
+}
+
 static void draw(struct console *c, const struct console_view *v, bool changed)
 {
 	char screen[CONSOLE_SCREEN_BYTES], line[1200], now[CLOCK_TEXT_BYTES];
@@ -113,6 +130,7 @@ static void draw(struct console *c, const struct console_view *v, bool changed)
 	console_render(v, screen);
 	console_render_line(v, line, sizeof(line) - 2);
 	strcat(line, "\r\n");
+	say_note(c, v);
 	for (size_t i = 0; i < c->tty_count; i++) {
 		if (c->ttys[i].is_screen)
 			draw_screen(c->ttys[i].fd, screen);
@@ -125,6 +143,18 @@ static void draw(struct console *c, const struct console_view *v, bool changed)
 		c->json_ms = now_ms;
 		if (json)
 			tty_write(c->progress_fd, json, strlen(json));
+	}
+}
+
+/* A rate of before, or one that dies away, would be taken for a slow copy. */
+static void hide_stalled(const struct console *c, struct console_view *v, uint64_t now_ms)
+{
+	for (size_t i = 0; i < v->disk_count; i++) {
+		if (now_ms - c->moved_ms[i] < STALL_MS)
+			continue;
+		v->disks[i].rate_bytes_s = 0;
+		if (v->disks[i].eta_s)
+			v->disks[i].eta_s = CONSOLE_ETA_UNKNOWN;
 	}
 }
 
@@ -148,6 +178,7 @@ static void *draw_loop(void *arg)
 		}
 		c->view.elapsed_s = (clock_ms() - c->start_ms) / 1000;
 		*v = c->view;
+		hide_stalled(c, v, clock_ms());
 		changed = c->changed;
 		fresh = c->fresh;
 		stop = c->stop;
@@ -168,6 +199,8 @@ static void sample_disk(struct console *c, size_t i, struct console_disk *d,
 	bool is_new = !c->sampled_ms[i] || d->done_bytes < c->sampled_bytes[i] ||
 		      strcmp(d->name, before->name) != 0;
 
+	if (is_new || d->done_bytes != before->done_bytes)
+		c->moved_ms[i] = now_ms;
 	d->rate_bytes_s = is_new ? 0 : before->rate_bytes_s;
 	d->eta_s = CONSOLE_ETA_UNKNOWN;
 	if (is_new) {
@@ -191,6 +224,7 @@ static void sample_disk(struct console *c, size_t i, struct console_disk *d,
 static bool differs(const struct console_view *a, const struct console_view *b)
 {
 	return a->state != b->state || a->phase != b->phase || strcmp(a->step, b->step) ||
+	       strcmp(a->note, b->note) || strcmp(a->trouble, b->trouble) ||
 	       strcmp(a->code, b->code) || strcmp(a->reason, b->reason) ||
 	       strcmp(a->machine, b->machine) || strcmp(a->target, b->target) ||
 	       a->disk_count != b->disk_count;

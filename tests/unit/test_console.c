@@ -116,6 +116,8 @@ static void everything_too_long_still_fits(void **state)
 		memset(v.job, '\n', sizeof(v.job) - 1);
 		memset(v.target, '\033', sizeof(v.target) - 1);
 		memset(v.step, 'y', sizeof(v.step) - 1);
+		memset(v.note, 'n', sizeof(v.note) - 1);
+		memset(v.trouble, 't', sizeof(v.trouble) - 1);
 		memset(v.code, 'C', sizeof(v.code) - 1);
 		memset(v.reason, 'r', sizeof(v.reason) - 1);
 		memset(v.advice, 'a', sizeof(v.advice) - 1);
@@ -130,7 +132,31 @@ static void everything_too_long_still_fits(void **state)
 		}
 		console_render(&v, screen);
 		assert_fits(screen);
+		/* Whatever else is cut. */
+		assert_non_null(strstr(screen, " A shell: Alt-F2"));
 	}
+}
+
+static void what_is_amiss_stands_beside_the_step(void **state)
+{
+	struct console_view v = sample();
+	char screen[CONSOLE_SCREEN_BYTES], line[1200];
+
+	(void)state;
+	strcpy(v.step, "disk sda does not answer; waiting for it, for some minutes: look at its "
+		       "cable and power");
+	strcpy(v.note, "the source was used since the last run");
+	strcpy(v.trouble, "no network card has a link");
+	console_render(&v, screen);
+	assert_fits(screen);
+	assert_non_null(strstr(screen, " Now        disk sda does not answer; waiting for it, "
+				       "for some minutes: look at\n            its cable"));
+	assert_non_null(strstr(screen, " Note       the source was used"));
+	assert_non_null(strstr(screen, " Trouble    no network card has a link"));
+	assert_non_null(strstr(screen, " sdb "));
+	console_render_line(&v, line, sizeof(line));
+	assert_non_null(strstr(line, "; trouble: no network card"));
+	assert_null(strstr(line, "was used since"));
 }
 
 static void every_state_has_the_word_of_smc(void **state)
@@ -207,6 +233,7 @@ int main(void)
 		cmocka_unit_test(screen_while_copying),
 		cmocka_unit_test(failure_shows_code_reason_and_advice),
 		cmocka_unit_test(everything_too_long_still_fits),
+		cmocka_unit_test(what_is_amiss_stands_beside_the_step),
 		cmocka_unit_test(every_state_has_the_word_of_smc),
 		cmocka_unit_test(json_has_a_line_for_each_disk),
 		cmocka_unit_test(json_of_an_error_is_one_line),
