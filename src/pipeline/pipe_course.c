@@ -139,6 +139,9 @@ static int do_step(struct course *c, const struct pipe_step *s)
 	}
 	if (rc == 0)
 		rc = course_wait(c, 0);
+	/* What the cloud does cannot be held; the next step can. */
+	while (rc == 0 && c->job->paused && s->phase == PIPE_PROCESSING)
+		rc = course_wait(c, 200);
 	if (rc == 0)
 		rc = s->make(c, fact);
 	if (rc == 0)

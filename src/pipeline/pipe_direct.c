@@ -106,7 +106,7 @@ static json_t *rate_of(const struct course *c)
 }
 
 /* One order for all disks; urls is by the place of the disk in the list, NULL for no new ones. */
-static int post_order(struct course *c, const json_t *fact, json_t *const urls[])
+static int post_order(struct course *c, const json_t *fact, bool pause, json_t *const urls[])
 {
 	json_t *disks = json_object_get(fact, "disks"), *list = json_array(), *disk;
 	CLEANUP_JSON json_t *order = NULL;
@@ -120,7 +120,7 @@ static int post_order(struct course *c, const json_t *fact, json_t *const urls[]
 						"root", json_object_get(disk, "proved"), "urls",
 						urls ? urls[i] : NULL));
 	order = json_pack("{s:s, s:b, s:o, s:o}", "order", pipe_option(fact, "order"), "pause",
-			  c->job->paused, "rate_mbit", rate_of(c), "disks", list);
+			  pause, "rate_mbit", rate_of(c), "disks", list);
 	return order ? wire_control_post(c->link, "/v1/image", order, NULL, NULL)
 		     : fail(ENOMEM, "order");
 }
@@ -150,7 +150,7 @@ static int give_urls(struct course *c, const json_t *fact, const json_t *report)
 		}
 	}
 	if (rc == 0 && any)
-		rc = post_order(c, fact, urls);
+		rc = post_order(c, fact, c->job->paused, urls);
 	for (i = 0; i < PIPE_DISKS_MAX; i++)
 		json_decref(urls[i]);
 	return rc;
@@ -227,7 +227,7 @@ static int look_at_upload(struct course *c, json_t *fact, json_t **report)
 		return rc;
 	}
 	if (!stands_as_ordered(c, *report))
-		return post_order(c, fact, NULL);
+		return post_order(c, fact, c->job->paused, NULL);
 	return give_urls(c, fact, *report);
 }
 
@@ -324,6 +324,14 @@ static int complete(struct course *c, json_t *fact, const json_t *report)
 	return course_keep(c, fact);
 }
 
+/* The receiver goes on by itself, unless it is told; a start tells it to. */
+static void hold_upload(struct course *c, const json_t *fact)
+{
+	if (post_order(c, fact, true, NULL) < 0)
+		log_warn("the upload cannot be held: %s", err_reason());
+	(void)fail(ECANCELED, "the job is left here");
+}
+
 /* As the last transfer was verified. */
 static void take_roots(struct course *c, json_t *fact)
 {
@@ -360,6 +368,8 @@ static int upload_make(struct course *c, json_t *fact)
 			rc = give_urls(c, fact, NULL);
 		if (rc == 0)
 			rc = wait_upload(c, fact, &report);
+		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_STOP)
+			hold_upload(c, fact);
 		if (rc == 0)
 			rc = complete(c, fact, report);
 	}

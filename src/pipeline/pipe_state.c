@@ -94,8 +94,8 @@ static enum column column_of(enum pipe_state state, enum pipe_phase phase)
  * SMC's own rules: start from Ready, Stopped, InError (and Waiting, for the next run); stop while
  * Syncing and in Waiting; delete whenever it does not run, and while deleting to go on with it;
  * cut-over only in Waiting. Ours beside them: cancel, which stops what runs and gives everything
- * back, until the image is being cleaned up after; pause and resume are of the transfer, so
- * Syncing. A start of a job that says Running goes on with one whose process ended.
+ * back, until the image is being cleaned up after; pause and resume, of the transfer and of the
+ * making of images, which SMC does not let one stop. A start of a job that says Running goes on with one whose process ended.
  */
 /* clang-format off */
 static const char allowed[PIPE_VERBS][DELETING + 2] = {
@@ -103,9 +103,9 @@ static const char allowed[PIPE_VERBS][DELETING + 2] = {
 	 * Expired, Deleting */
 	[PIPE_START]   = "yyyyyyy-y--",
 	[PIPE_MODIFY]  = "yyyyyyyyy--",
-	[PIPE_PAUSE]   = "--y--------",
-	[PIPE_RESUME]  = "--y--------",
-	[PIPE_STOP]    = "--y-----y--",
+	[PIPE_PAUSE]   = "--yy-------",
+	[PIPE_RESUME]  = "--yy-------",
+	[PIPE_STOP]    = "--yy----y--",
 	[PIPE_RETRY]   = "-----yy----",
 	[PIPE_CUTOVER] = "--------y--",
 	[PIPE_CANCEL]  = "yyyy-yy-yyy",
@@ -119,9 +119,9 @@ static const char *instead(enum column column)
 	case READY:
 		return "start it first";
 	case PREP:
-	case PROC:
 		return "wait until it is through, or cancel it";
 	case SYNC:
+	case PROC:
 		return "pause, stop or cancel it first";
 	case CLEAN:
 		return "wait until it has finished";

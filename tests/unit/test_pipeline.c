@@ -121,7 +121,7 @@ static const char *const takes[] = {
 	"start modify cancel delete",
 	"start modify cancel",
 	"start modify pause resume stop cancel",
-	"start modify cancel",
+	"start modify pause resume stop cancel",
 	"start modify",
 	"start modify retry cancel delete",
 	"start modify retry cancel delete",

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# While a job packs its image, its rate and time left are shown; pause holds it, stop and kill leave it where it is and start
+# goes on there; cancel ends it at once and leaves nothing.
+# shellcheck source=tests/e2e/lib-pipeline.sh
+. "$(dirname "$0")/lib-pipeline.sh"
+
+status_of() { # KEY: of the job's progress, or nothing
+	"$PIPELINE" status web1 --json | python3 -c '
+import json, sys
+job = json.load(sys.stdin)
+job = job[0] if isinstance(job, list) else job
+print((job.get("progress") or {}).get(sys.argv[1], ""))' "$1"
+}
+percent_is() { # AT-LEAST
+	local now
+	now=$(status_of percent)
+	[ -n "$now" ] && [ "$now" -ge "$1" ]
+}
+put() { # NAME FILE
+	curl -sS --fail-with-body --insecure -X PUT -H "Authorization: Bearer $token" --data-binary "@$2" \
+		"https://127.0.0.1:$control_port/v1/artefact/$1" >/dev/null || fail "$1 is not taken"
+}
+to_the_packing() { # : a job, its disk copied and verified, until it is being packed
+	run_job run name=web1 "${here[@]}"
+	take_activation
+	control_port=$(sed -n 's/^control: port //p' "$(job_file receiver.said)")
+	token=$(sed -n 's/.*"token": "\([0-9a-f]*\)".*/\1/p' "$(job_file receiver/token.json)")
+	wait_in web1 Syncing
+	mkdir -p "$work/proof"
+	send --whole --proof "$work/proof" "$work/disk" || fail "the copy failed"
+	put verify.json "$work/proof/verify.json"
+	put verify.leaves "$work/proof/verify.leaves"
+	while ! is_in web1 Processing; do
+		source_says Finished >/dev/null 2>&1 || true
+		sleep 0.05
+	done
+}
+
+# Text in another order in each chunk: it compresses slowly, about 60 MB/s a core.
+files_image "$work/disk" 384
+to_the_packing
+wait_for 60 percent_is 5 || fail "nothing moves: $("$PIPELINE" status)"
+wait_for 10 sh -c "'$PIPELINE' status web1 | grep -q '/s, [0-9:]* left, '" || fail "no rate: $("$PIPELINE" status)"
+"$PIPELINE" status --html "$work/page.html" && grep -q 'iB/s, [0-9:]* left' "$work/page.html" || fail "the page shows no rate"
+
+"$PIPELINE" pause web1 || fail "no pause"
+"$PIPELINE" status web1 | grep -q Paused || fail "it does not say that it is paused"
+was=$(status_of percent)
+sleep 1
+[ "$(status_of percent)" -le $((was + 1)) ] || fail "paused, and it goes on: $was, $(status_of percent)"
+"$PIPELINE" resume web1 || fail "no resume"
+wait_for 60 percent_is $((was + 5)) || fail "it does not go on"
+begun=$(date +%s)
+"$PIPELINE" stop web1 || fail "no stop"
+wait_job || true
+[ $(($(date +%s) - begun)) -le 5 ] || fail "the stop took $(($(date +%s) - begun)) s"
+is_in web1 Stopped || fail "it is not Stopped"
+image=$(echo "$work"/jobs/images/*.qcow2.new)
+size=$(stat -c %s "$image")
+[ "$size" -gt $mib ] || fail "nothing was kept: $size"
+
+# Killed: it goes on from what was kept.
+run_job start web1
+wait_for 60 percent_is $((was + 10)) || fail "it does not go on after the stop"
+kill -KILL "$pipeline_pid"
+wait_job 2>/dev/null || true
+run_job start web1
+wait_for 60 percent_is 1 || fail "it does not go on after the kill"
+percent_is "$was" || fail "it began anew: $(status_of percent) instead of $was %"
+wait_job || fail "the job failed"
+is_in web1 Finished || fail "it is not Finished"
+"$RECEIVER" verify --disk "$(echo "$work"/jobs/images/*.qcow2)" --proof "$work/proof/verify.json" >/dev/null ||
+	fail "the image is not the disk"
+! ls "$work"/jobs/images/*.new "$work"/jobs/images/*.state 2>/dev/null || fail "something is left"
+"$PIPELINE" delete web1
+rm -rf "$work/jobs/images"
+
+# Cancelled: at once, and nothing stays.
+to_the_packing
+wait_for 60 percent_is 3 || fail "nothing moves"
+begun=$(date +%s)
+"$PIPELINE" cancel web1 || fail "no cancel"
+wait_job || true
+[ $(($(date +%s) - begun)) -le 5 ] || fail "the cancel took $(($(date +%s) - begun)) s"
+[ -z "$(ls "$work/jobs/images" 2>/dev/null)" ] || fail "left: $(ls "$work/jobs/images")"
