@@ -42,6 +42,7 @@ static const struct action table[] = {
 	{CLOUD_ECS, "DescribeInstanceStatus", PAGES, 50},
 	{CLOUD_ECS, "DescribeInstanceTypes", READ | ACTION_NEXT, 100},
 	{CLOUD_ECS, "DescribeInstances", NEXT | TAGS, 100},
+	{CLOUD_ECS, "DescribePrice", READ | REGION, 0},
 	{CLOUD_ECS, "DescribeRegions", READ, 0},
 	{CLOUD_ECS, "DescribeSecurityGroupAttribute", READ | REGION, 0},
 	{CLOUD_ECS, "DescribeSecurityGroups", NEXT | TAGS, 100},

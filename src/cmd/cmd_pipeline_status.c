@@ -50,6 +50,26 @@ static unsigned columns(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 80;
 }
 
+/* Over what is there, line by line, so that nothing flickers; no more lines than fit. */
+static void put_screen(const char *text)
+{
+	struct winsize w;
+	unsigned rows = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row ? w.ws_row : 24, row;
+
+	fputs("\033[H", stdout);
+	for (row = 1; row < rows && *text; row++) {
+		size_t n = strcspn(text, "\n");
+
+		if (row + 1 == rows && text[n] && text[n + 1]) {
+			fputs("... and more: pipeline status JOB\033[K\n", stdout);
+			break;
+		}
+		printf("%.*s\033[K\n", (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+	fputs("\033[J", stdout);
+}
+
 static int put_html(const struct pipeline_args *a, const json_t *jobs)
 {
 	CLEANUP_FREE char *text = pipe_show_html(jobs);
@@ -65,9 +85,9 @@ static int put_table(const struct pipeline_args *a, const json_t *jobs, char **l
 	if (!text)
 		return fail(ENOMEM, "status");
 	if (a->watch && terminal)
-		fputs("\033[H\033[2J", stdout);
+		put_screen(text);
 	/* In a log only what changed. */
-	if (!a->watch || terminal || !*last || strcmp(*last, text) != 0)
+	else if (!a->watch || !*last || strcmp(*last, text) != 0)
 		fputs(text, stdout);
 	fflush(stdout);
 	free(*last);
@@ -97,7 +117,8 @@ static int judge(const json_t *jobs, bool *through)
 			status = CMD_FAILED;
 		else if (strcmp(state, "Finished") != 0 && status == CMD_DONE)
 			status = CMD_TRY_AGAIN;
-		if (strcmp(state, "Running") == 0 || strcmp(state, "Deleting") == 0)
+		if (strcmp(state, "Running") == 0 || strcmp(state, "Deleting") == 0 ||
+		    json_is_true(json_object_get(job, "running")))
 			*through = false;
 	}
 	return status;

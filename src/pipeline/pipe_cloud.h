@@ -68,6 +68,15 @@ int course_delete_objects(struct course *c, const char *prefix);
 /* The sizes of the job's disks in GiB, system disk first. */
 int course_disk_gib(const struct course *c, uint64_t gib[PIPE_DISKS_MAX], size_t *count);
 
+/* The performance level of an ESSD: the cheapest starts at 1 GiB, the usual one at 20. */
+static inline const char *pipe_essd_level(uint64_t gib)
+{
+	return gib < 20 ? "PL0" : "PL1";
+}
+
+/* Put into the instance's fact what it costs, with the price where the cloud tells it. */
+void instance_costs(struct course *c, json_t *fact);
+
 /* See that the instance runs (it is stopped for snapshots). */
 int course_power_on(struct course *c);
 

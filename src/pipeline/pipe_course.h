@@ -67,7 +67,8 @@ struct pipe_step {
 	bool per_run;	/* made anew in each run of an incremental job */
 	bool temporary; /* given back when the job has finished; else only by cancel and delete */
 	bool result;	/* what the job is for: kept once its run has produced */
-	const char *costs;			/* what is kept when the job stops here, or NULL */
+	/* What it costs while it is kept, or NULL; a fact's "costs" knows better. */
+	const char *costs;
 	bool (*wanted)(const struct course *c); /* NULL: always */
 	/* Choose names and tokens, no call to the outside; NULL: nothing to choose. */
 	int (*intend)(struct course *c, json_t *fact);

@@ -245,7 +245,7 @@ static json_t *data_disks(const struct course *c, const char *category)
 
 		if (strcmp(category, "cloud_essd") == 0)
 			json_object_set_new(disk, "PerformanceLevel",
-					    json_string(gib[i] < 20 ? "PL0" : "PL1"));
+					    json_string(pipe_essd_level(gib[i])));
 		json_array_append_new(list, disk);
 	}
 	return list;
@@ -441,6 +441,10 @@ static int instance_make(struct course *c, json_t *fact)
 				       CLOUD_WANT_READY, PIPE_WAIT_MS, &thing);
 	if (rc == 0)
 		rc = activation_of(c, &thing, fact);
+	if (rc == 0 && !*pipe_option(fact, "costs"))
+		instance_costs(c, fact);
+	if (rc == 0)
+		rc = course_keep(c, fact);
 	if (rc == 0)
 		rc = wait_receiver(c);
 	return rc;
@@ -461,7 +465,7 @@ const struct pipe_step instance_step = {
 	.name = "instance",
 	.phase = PIPE_PREPARING,
 	.temporary = true,
-	.costs = "a pay-as-you-go instance with its disks, by the hour",
+	.costs = "pay-as-you-go with its disks, by the hour",
 	.wanted = is_cloud,
 	.intend = instance_intend,
 	.make = instance_make,

@@ -74,6 +74,8 @@ static void words_of(const json_t *job, char *out, size_t bytes)
 		snprintf(out, bytes, "%s/s, %s left%s%s",
 			 num_bytes_text((uint64_t)rate, size, sizeof(size)), eta, *step ? ", " : "",
 			 step);
+	} else if (*get(p, "source") && strcmp(get(job, "phase"), "Syncing") == 0) {
+		snprintf(out, bytes, "source: %s", get(p, "source"));
 	} else if (p) {
 		snprintf(out, bytes, "%s", get(p, "step"));
 	} else if (json_array_size(images)) {
@@ -127,12 +129,68 @@ static void put_wrapped(FILE *f, const char *text, unsigned columns)
 	fputc('\n', f);
 }
 
+/* How to go on with what is kept, and how to be rid of it; "" where neither is asked for. */
+static void ways_on(const json_t *job, char *out, size_t bytes)
+{
+	static const struct {
+		const char *state, *on, *back;
+	} table[] = {
+		{"InError", "retry", "cancel"},
+		{"Stopped", "start", "cancel"},
+		{"Waiting", "start", "cut-over"},
+		{"Expired", NULL, "delete"},
+	};
+	const char *name = name_of(job);
+
+	out[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(get(job, "state"), table[i].state) != 0)
+			continue;
+		if (table[i].on)
+			snprintf(out, bytes,
+				 "pipeline %s %s goes on with it, pipeline %s %s gives it back.",
+				 table[i].on, name, table[i].back, name);
+		else
+			snprintf(out, bytes, "pipeline %s %s gives it back.", table[i].back, name);
+	}
+}
+
+static void kept_text(const json_t *thing, char *out, size_t bytes)
+{
+	snprintf(out, bytes, "%s%s%s: %s.", get(thing, "what"), *get(thing, "id") ? " " : "",
+		 get(thing, "id"), get(thing, "costs"));
+}
+
+static bool is_kept(const json_t *job)
+{
+	char ways[512];
+
+	ways_on(job, ways, sizeof(ways));
+	return *ways && json_array_size(json_object_get(job, "kept"));
+}
+
+/* What costs something although nothing is done now. */
+static void put_kept(FILE *f, const json_t *job, unsigned columns)
+{
+	json_t *kept = json_object_get(job, "kept"), *v;
+	char text[512], line[600];
+	size_t i;
+
+	if (!is_kept(job))
+		return;
+	json_array_foreach (kept, i, v) {
+		kept_text(v, text, sizeof(text));
+		snprintf(line, sizeof(line), "Kept: %s", text);
+		put_wrapped(f, line, columns);
+	}
+	ways_on(job, text, sizeof(text));
+	put_wrapped(f, text, columns);
+}
+
 static void put_error(FILE *f, const json_t *job, unsigned columns)
 {
 	const json_t *error = json_object_get(job, "error");
-	json_t *kept = json_object_get(job, "kept"), *v;
 	char line[1024];
-	size_t i;
 
 	if (!error)
 		return;
@@ -140,17 +198,6 @@ static void put_error(FILE *f, const json_t *job, unsigned columns)
 	put_wrapped(f, line, columns);
 	if (*get(error, "advice"))
 		put_wrapped(f, get(error, "advice"), columns);
-	json_array_foreach (kept, i, v) {
-		snprintf(line, sizeof(line), "Kept: %s%s%s, %s.", get(v, "what"),
-			 *get(v, "id") ? " " : "", get(v, "id"), get(v, "costs"));
-		put_wrapped(f, line, columns);
-	}
-	if (json_array_size(kept)) {
-		snprintf(line, sizeof(line),
-			 "pipeline retry %s goes on with it, pipeline cancel %s gives it back.",
-			 name_of(job), name_of(job));
-		put_wrapped(f, line, columns);
-	}
 }
 
 char *pipe_show_table(const json_t *jobs, unsigned columns)
@@ -165,24 +212,37 @@ char *pipe_show_table(const json_t *jobs, unsigned columns)
 		return NULL;
 	if (!json_array_size(jobs))
 		fprintf(f, "no jobs\n");
-	json_array_foreach ((json_t *)jobs, i, job) {
+	json_array_foreach ((json_t *)jobs, i, job)
 		put_row(f, job, columns);
+	/* Below the table, which stays whole where a terminal is too low for all. */
+	json_array_foreach ((json_t *)jobs, i, job) {
+		if (!json_object_get(job, "error") && !is_kept(job))
+			continue;
+		fprintf(f, "\n%.*s\n", (int)columns, name_of(job));
 		put_error(f, job, columns);
+		put_kept(f, job, columns);
 	}
 	fclose(f);
 	return text;
 }
 
+/* What the source says, where it is not among the words already; else "". */
+static const char *source_beside(const json_t *job, const char *words)
+{
+	const char *source = get(json_object_get(job, "progress"), "source");
+
+	return strcmp(get(job, "phase"), "Syncing") != 0 || strstr(words, source) ? "" : source;
+}
+
 char *pipe_show_line(const json_t *job)
 {
-	const json_t *p = json_object_get(job, "progress");
 	char words[256], *text;
-	bool both = *get(p, "source") && strcmp(get(job, "phase"), "Syncing") == 0;
+	const char *source;
 
 	words_of(job, words, sizeof(words));
+	source = source_beside(job, words);
 	if (asprintf(&text, "%s %s %u%% %s%s%s%s", name_of(job), state_of(job), percent_of(job),
-		     words, both ? " (source: " : "", both ? get(p, "source") : "",
-		     both ? ")" : "") < 0)
+		     words, *source ? " (source: " : "", source, *source ? ")" : "") < 0)
 		return NULL;
 	return text;
 }
@@ -211,30 +271,70 @@ static void escaped(FILE *f, const char *text)
 	}
 }
 
-static void cell(FILE *f, const char *text)
+/* A text as a paragraph; nothing for "". */
+static void line_of(FILE *f, const char *text)
 {
-	fputs("<td>", f);
+	if (!*text)
+		return;
+	fputs("<div>", f);
 	escaped(f, text);
-	fputs("</td>", f);
+	fputs("</div>", f);
+}
+
+static void html_images(FILE *f, const json_t *job)
+{
+	json_t *images = json_object_get(job, "images"), *image;
+	size_t i;
+
+	json_array_foreach (images, i, image)
+		line_of(f, get(image, "id"));
+}
+
+/* What is done now, or what failed and what to do, or what is kept and costs. */
+static void html_words(FILE *f, const json_t *job)
+{
+	const json_t *error = json_object_get(job, "error");
+	json_t *kept = json_object_get(job, "kept"), *v;
+	char text[512];
+	size_t i;
+
+	words_of(job, text, sizeof(text));
+	line_of(f, text);
+	if (error) {
+		line_of(f, get(error, "reason"));
+		line_of(f, get(error, "advice"));
+	} else {
+		line_of(f, source_beside(job, text));
+	}
+	if (!is_kept(job))
+		return;
+	fputs("<div class=\"kept\">Kept:</div>", f);
+	json_array_foreach (kept, i, v) {
+		kept_text(v, text, sizeof(text));
+		line_of(f, text);
+	}
+	ways_on(job, text, sizeof(text));
+	line_of(f, text);
 }
 
 static void html_row(FILE *f, const json_t *job)
 {
-	const json_t *error = json_object_get(job, "error");
-	char words[256];
 	unsigned percent = percent_of(job);
 
-	words_of(job, words, sizeof(words));
-	fprintf(f, "<tr class=\"%s\">", get(job, "state"));
-	cell(f, name_of(job));
-	cell(f, get(job, "id"));
-	cell(f, state_of(job));
-	fprintf(f, "<td><progress max=\"100\" value=\"%u\"></progress> %u&nbsp;%%</td>", percent,
-		percent);
-	cell(f, error ? get(error, "code") : words);
-	cell(f, error ? get(error, "reason") : get(json_object_get(job, "progress"), "source"));
-	cell(f, error ? get(error, "advice") : "");
-	fputs("</tr>\n", f);
+	fprintf(f, "<tr class=\"%s\"><td><b>", get(job, "state"));
+	escaped(f, name_of(job));
+	fputs("</b>", f);
+	line_of(f, *get(job, "name") ? get(job, "id") : "");
+	line_of(f, get(job, "description"));
+	fputs("</td><td>", f);
+	escaped(f, state_of(job));
+	fprintf(f, "</td><td><progress max=\"100\" value=\"%u\"></progress> %u&nbsp;%%</td><td>",
+		percent, percent);
+	html_words(f, job);
+	fputs("</td><td>", f);
+	html_images(f, job);
+	fputs("</td><td>", f);
+	fprintf(f, "%.10s</td></tr>\n", get(job, "valid_until"));
 }
 
 char *pipe_show_html(const json_t *jobs)
@@ -247,17 +347,24 @@ char *pipe_show_html(const json_t *jobs)
 	if (!f)
 		return NULL;
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-	      "<meta http-equiv=\"refresh\" content=\"2\"><title>Coldlift jobs</title>\n<style>"
+	      "<meta http-equiv=\"refresh\" content=\"2\">"
+	      "<meta name=\"viewport\" content=\"width=device-width\">"
+	      "<title>Coldlift jobs</title>\n<style>"
 	      "body{font:15px sans-serif;margin:2em}table{border-collapse:collapse}"
-	      "td,th{padding:.4em .8em;text-align:left;border-bottom:1px solid #ccc}"
-	      ".InError td{background:#fdd}.Finished td{background:#dfd}.Waiting "
-	      "td{background:#ffd}"
-	      "</style></head>\n<body><h1>Migrations</h1><table>\n<tr><th>Name</th><th>Job</th>"
-	      "<th>State</th><th>Progress</th><th></th><th></th><th>What to do</th></tr>\n",
+	      "td,th{padding:.5em .8em;text-align:left;vertical-align:top;"
+	      "border-bottom:1px solid #ccc}td div{max-width:40em;overflow-wrap:anywhere}"
+	      ".InError td,.Expired td{background:#fdd}.Finished td{background:#dfd}"
+	      ".Waiting td,.Stopped td{background:#ffd}.kept{font-weight:bold;margin-top:.5em}"
+	      "</style></head>\n<body><h1>Migrations</h1>\n",
 	      f);
+	if (json_array_size(jobs))
+		fputs("<table><tr><th>Job</th><th>State</th><th>Progress</th><th>What is going "
+		      "on</th>"
+		      "<th>Images</th><th>Valid until</th></tr>\n",
+		      f);
 	json_array_foreach ((json_t *)jobs, i, job)
 		html_row(f, job);
-	fputs("</table></body></html>\n", f);
+	fputs(json_array_size(jobs) ? "</table></body></html>\n" : "no jobs</body></html>\n", f);
 	fclose(f);
 	return text;
 }

@@ -44,9 +44,12 @@ static json_t *kept(const struct pipe_job *j)
 		snprintf(key, sizeof(key), s->per_run ? "%s#%u" : "%s", s->name, j->run);
 		fact = pipe_job_fact(j, key);
 		if (fact)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "what", s->name,
-							      "id", pipe_option(fact, "id"),
-							      "costs", s->costs));
+			json_array_append_new(list,
+					      json_pack("{s:s, s:s, s:s}", "what", s->name, "id",
+							pipe_option(fact, "id"), "costs",
+							*pipe_option(fact, "costs")
+								? pipe_option(fact, "costs")
+								: s->costs));
 	}
 	return list;
 }

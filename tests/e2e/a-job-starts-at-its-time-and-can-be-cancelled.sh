@@ -21,6 +21,9 @@ status=0
 run_job run name=later "${here[@]}" "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in later Ready
 [ ! -e "$(job_file receiver)" ] || fail "it began before its time"
+status=0
+timeout 1 "$PIPELINE" status later --watch >/dev/null || status=$?
+[ $status -eq 124 ] || fail "nobody watches a job that waits for its time"
 wait_in later Syncing
 take_activation
 first=$activation

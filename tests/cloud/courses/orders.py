@@ -27,6 +27,37 @@ def failed_on_the_way(folder):
         check_clean(emulator.state())
 
 
+def kept_and_what_it_costs(folder):
+    """A job that failed behind its copy keeps what it needs to go on, and says what that costs and how to be rid of it; also where
+    the price may not be asked for. The order that it names then gives everything back."""
+    with Emulator(folder) as emulator:
+        for n, price in enumerate(("CNY an hour", "could not be asked for: Forbidden.RAM")):
+            emulator.ask("POST", "reset", {})
+            emulator.fault("error", action="ExportImage", code="Forbidden.RAM")
+            if n:
+                emulator.fault("error", action="DescribePrice", code="Forbidden.RAM")
+            here = os.path.join(folder, str(n))
+            os.makedirs(here)
+            source, job = job_of(here, emulator, way="ecs", **SINGAPORE)
+            job.run()
+            if job.follow(source) != 1:
+                raise Failed(f"it did not fail:\n{job.tail()}")
+            kept = {k["what"]: k for k in job.status()["kept"]}
+            things = emulator.state()["things"]
+            instance = things["instance"][0]
+            if kept.keys() != {"instance", "snapshots", "image", "export"} or kept["instance"]["id"] != instance["id"]:
+                raise Failed(f"kept: {kept}; there: {things}")
+            if "disks of 20 + 20 GiB" not in kept["instance"]["costs"] or price not in kept["instance"]["costs"]:
+                raise Failed(f"costs: {kept['instance']['costs']}")
+            told = job.tail()
+            if "pipeline cancel web1 gives it back." not in told or f"Kept: instance {instance['id']}" not in told:
+                raise Failed(f"not told:\n{told}")
+            job.begin("cancel", "web1")
+            if job.process.wait(60) != 0:
+                raise Failed(job.tail())
+            check_clean(emulator.state(), images=0)
+
+
 def cancelled(folder):
     """Cancelled while it waits for data, and while it makes the image: everything is given back."""
     with Emulator(folder) as emulator:

@@ -90,6 +90,31 @@ async def describe_available(cloud, p):
     return {"AvailableZones": {"AvailableZone": zones}}
 
 
+@action("ecs", "DescribePrice", f"""
+RegionId!                   text
+ResourceType                enum instance|disk|bandwidth|ddh
+InstanceType                text
+PriceUnit                   enum Hour|Week|Month|Year
+Period                      int 1 9
+Amount                      int 1 1000
+SystemDisk.Category         {DISK} InvalidSystemDiskCategory.ValueNotSupported
+SystemDisk.Size             int 1 2048
+SystemDisk.PerformanceLevel enum PL0|PL1|PL2|PL3
+DataDisk.N.Category         {DISK} InvalidDataDiskCategory.ValueNotSupported
+DataDisk.N.Size             int 1 65536
+DataDisk.N.PerformanceLevel enum PL0|PL1|PL2|PL3
+""")
+async def describe_price(cloud, p):
+    """Prices are made up: by the core, the GiB of memory and the GiB of disk."""
+    if p["InstanceType"] not in cloud.config["instance_types"]:
+        raise ApiError("InvalidInstanceType.ValueNotSupported", "The specified InstanceType does not exist.", status=403)
+    cores, memory = cloud.config["instance_types"][p["InstanceType"]]
+    disks = p.number("SystemDisk.Size", 0) + sum(int(d.get("Size", 0)) for d in p.items("DataDisk"))
+    price = round(0.04 * cores + 0.02 * memory + 0.0005 * disks, 4)
+    return {"PriceInfo": {"Price": {"Currency": "CNY", "OriginalPrice": price, "DiscountPrice": 0, "TradePrice": price},
+                          "Rules": {"Rule": []}}}
+
+
 @action("ecs", "RunInstances", TAGS + f"""
 RegionId!                   text
 ImageId!                    text
