@@ -272,8 +272,7 @@ static int finish(struct run *r, int rc)
 		run_show_step(r, "stopped by order; what arrived is kept");
 		run_show_state(r, CONSOLE_STOPPED, CONSOLE_NO_PHASE);
 	} else if (status == CMD_TRY_AGAIN) {
-		run_show_step(r, "%s", err_reason());
-		run_show_state(r, CONSOLE_WAITING, CONSOLE_NO_PHASE);
+		run_show_waiting(r, err_reason(), cmd_advice(err_code()));
 	} else if (status == CMD_REFUSED && json_array_size(refusals)) {
 		show_refusals(r, refusals);
 	} else {

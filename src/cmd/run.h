@@ -60,6 +60,8 @@ void run_show_note(struct run *r, const char *text);
 void run_show_trouble(struct run *r, const char *text);
 /* A failure (rc negative) with the thread's reason, its code and its advice. */
 void run_show_error(struct run *r, const char *code, const char *reason, const char *advice);
+/* A failure that passes; it is tried again. */
+void run_show_waiting(struct run *r, const char *reason, const char *advice);
 void run_show_machine(struct run *r);
 void run_show_plan(struct run *r);
 void run_show_copy(struct run *r, const struct copy_status *status);

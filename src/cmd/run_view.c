@@ -72,6 +72,17 @@ void run_show_error(struct run *r, const char *code, const char *reason, const c
 	show(r);
 }
 
+void run_show_waiting(struct run *r, const char *reason, const char *advice)
+{
+	LOCK_SCOPE(&r->view_lock);
+	r->view.state = CONSOLE_WAITING;
+	r->view.phase = CONSOLE_NO_PHASE;
+	snprintf(r->view.step, sizeof(r->view.step), "%s", reason);
+	snprintf(r->view.advice, sizeof(r->view.advice), "%s", advice);
+	log_warn("waiting: %s", reason);
+	show(r);
+}
+
 static const char *text_of(const json_t *object, const char *key, const char *fallback)
 {
 	const char *text = json_string_value(json_object_get(object, key));

@@ -176,7 +176,11 @@ void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYT
 	} else {
 		put_paragraph(&s, "Now", view->step);
 		put_paragraph(&s, "Note", view->note);
-		put_paragraph(&s, "Trouble", view->trouble);
+		/* In the other states the step says it. */
+		if (view->state == CONSOLE_RUNNING)
+			put_paragraph(&s, "Trouble", view->trouble);
+		if (view->state == CONSOLE_WAITING)
+			put_paragraph(&s, "What to do", view->advice);
 		put_line(&s, "%s", "");
 		put_disks(&s, view);
 	}
@@ -193,6 +197,7 @@ void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYT
 void console_render_line(const struct console_view *view, char *buf, size_t buf_bytes)
 {
 	const char *phase = view->state == CONSOLE_RUNNING ? console_phase_name(view->phase) : "";
+	const char *trouble = view->state == CONSOLE_RUNNING ? view->trouble : "";
 	struct console_disk all = con_total(view);
 	char done[24], total[24], rate[24], left[24], progress[128] = "";
 	size_t used = 0;
@@ -212,8 +217,8 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 	else
 		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s%s%s",
 			 console_state_name(view->state), *phase ? " " : "", phase, progress,
-			 *view->step ? ": " : "", view->step, *view->trouble ? "; trouble: " : "",
-			 view->trouble);
+			 *view->step ? ": " : "", view->step, *trouble ? "; trouble: " : "",
+			 trouble);
 	for (char *p = buf; *p; p++)
 		if (*p < ' ' || *p == 127)
 			*p = '?';
