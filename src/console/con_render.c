@@ -89,7 +89,8 @@ static void put_head(struct screen *s, const struct console_view *v)
 	put_rule(s);
 	put_field(s, "Machine", v->machine);
 	put_field(s, "System", v->system);
-	if (v->state == CONSOLE_IN_ERROR)
+	/* What is to be done needs the lines more. */
+	if (v->state == CONSOLE_IN_ERROR || v->state == CONSOLE_WAITING)
 		put_field(s, "Job", v->job);
 	else
 		put_paragraph(s, "Job", v->job);
