@@ -71,7 +71,11 @@ class End:
             self._look()
 
     def wait(self):
-        _, status, usage = os.wait4(self.process.pid, 0)
+        try:
+            _, status, usage = os.wait4(self.process.pid, 0)
+        except ChildProcessError:  # it was killed, and taken note of
+            self.ended.set()
+            return self.process.returncode
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self.ended.set()
         self.watcher.join()
@@ -85,10 +89,17 @@ class End:
             self.process.send_signal(signal.SIGTERM)
         return self.wait() if self.process.returncode is None else self.process.returncode
 
+    def kill(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
 
 class Contestant:
     needs = ()
     only = None  # names of disks; None: all
+    source = server = None
 
     def missing(self):
         return [p for p in self.needs if not shutil.which(p)]
@@ -100,6 +111,12 @@ class Contestant:
 
     def options(self, here):
         return {}
+
+    def kill(self):
+        """Both ends, after an interruption or a failure."""
+        for end in (self.source, self.server):
+            if end and end.process.returncode is None:
+                end.kill()
 
     def stop(self):
         self.server.process.send_signal(signal.SIGTERM)
@@ -155,7 +172,7 @@ class QemuImg(Nbd):
         os.makedirs(f"{here}/psk", exist_ok=True)
         shutil.copyfile(f"{here}/keys.was", f"{here}/psk/keys.psk")
         os.rename(f"{here}/keys.was", f"{here}/keys.psk")
-        return ["qemu-img", "convert", "-n", "-f", "raw", "--object",
+        return ["qemu-img", "convert", "-n", "-f", "raw", "-t", "writeback", "--object",
                 f"tls-creds-psk,id=tls,endpoint=client,username=bench,dir={here}/psk", "--target-image-opts", image,
                 "driver=raw,file.driver=nbd,file.server.type=inet,file.server.host=127.0.0.1,file.server.port=20809,"
                 "file.tls-creds=tls"]
@@ -171,8 +188,9 @@ class Pipe(Contestant):
         target = f"{here}/target"
         with open(target, "w") as out:
             out.truncate(os.path.getsize(image))
+        # A copy ends durable, as ours does.
         self.server = End(["bash", "-c", f"set -o pipefail; {TUNNEL} receive {here} 20810 | "
-                           f"{self.receiving.format(target=target)}"])
+                           f"{self.receiving.format(target=target)} && sync -d {target}"])
         wait_for(lambda: os.path.exists(f"{here}/listening"))
         return target
 
