@@ -23,6 +23,7 @@
 #define STEP_BLOCKS (STEP / BLOCK)
 #define ROUNDS_MAX  14
 
+/* Loops over the vectors of a step are unrolled: else gcc keeps these in memory. */
 _Static_assert(STEP == GCM_POWERS_BYTES, "as many powers of H as blocks a step");
 
 /* ---- counter mode ---- */
@@ -60,6 +61,7 @@ WIDE static inline __m512i next_pads(const struct schedule *s, __m512i counters,
 		_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
 	const __m512i four = _mm512_broadcast_i32x4(_mm_set_epi32(4, 0, 0, 0));
 
+#pragma GCC unroll 8
 	for (int i = 0; i < VECTORS; i++) {
 		pads[i] = _mm512_xor_si512(_mm512_shuffle_epi8(counters, big_endian), s->key[0]);
 		counters = _mm512_add_epi32(counters, four);
@@ -67,9 +69,11 @@ WIDE static inline __m512i next_pads(const struct schedule *s, __m512i counters,
 	for (unsigned r = 1; r < s->rounds; r++) {
 		__m512i key = s->key[r];
 
+#pragma GCC unroll 8
 		for (int i = 0; i < VECTORS; i++)
 			pads[i] = _mm512_aesenc_epi128(pads[i], key);
 	}
+#pragma GCC unroll 8
 	for (int i = 0; i < VECTORS; i++)
 		pads[i] = _mm512_aesenclast_epi128(pads[i], s->key[s->rounds]);
 	return counters;
@@ -175,6 +179,7 @@ WIDE static inline __m512i whole_step(const __m512i pads[VECTORS], const uint8_t
 {
 	struct product p = no_product();
 
+#pragma GCC unroll 8
 	for (size_t i = 0; i < VECTORS; i++) {
 		__m512i in = _mm512_loadu_si512(from + VECTOR * i);
 		__m512i out = _mm512_xor_si512(pads[i], in);
