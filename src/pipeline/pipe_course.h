@@ -58,6 +58,7 @@ struct course {
 	uint64_t rate_at_ms, rate_at_bytes; /* for the rate of the transfer */
 
 	char hook_told[64];  /* state that the webhook was told last */
+	bool hook_silent;    /* it did not take that */
 	struct cloud *cloud; /* NULL until a step needs it */
 };
 

@@ -2,8 +2,8 @@
 /*
  * The webhook: an HTTP POST of a JSON object whenever state or phase change. With a secret, header
  * X-Coldlift-Signature is "sha256=" and the HMAC-SHA256 of the body in hex, so that the other end
- * can tell it from a forgery. A hook that does not answer is tried three times and then left: a job
- * does not fail because nobody listens.
+ * can tell it from a forgery. A hook that does not answer is tried three times, and from then on
+ * once each time until it answers: a job does not fail because nobody listens, nor wait for long.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +41,13 @@ static char *read_secret(const json_t *hook, size_t *bytes)
 	return secret;
 }
 
-static bool post(const json_t *hook, const char *body)
+static bool post(const struct course *c, const json_t *hook, const char *body)
 {
+	const struct cloud_options *o = c->outside->cloud;
 	size_t bytes = 0;
 	CLEANUP_FREE char *secret = read_secret(hook, &bytes);
 	int rc = cloud_post_json(pipe_option(hook, "url"), body, secret, bytes,
-				 getenv("SSL_CERT_FILE"), HOOK_TIMEOUT_MS);
+				 o ? o->ca_bundle : NULL, HOOK_TIMEOUT_MS);
 
 	if (secret)
 		explicit_bzero(secret, bytes);
@@ -58,6 +59,7 @@ void pipe_hook(struct course *c, const json_t *status)
 	const json_t *hook = json_object_get(c->job->options, "webhook");
 	const char *state = pipe_option(status, "state"), *phase = pipe_option(status, "phase");
 	CLEANUP_FREE char *body = NULL;
+	unsigned tries = c->hook_silent ? 1 : HOOK_TRIES;
 	bool sent = false;
 	char now[64];
 
@@ -66,11 +68,12 @@ void pipe_hook(struct course *c, const json_t *status)
 		return;
 	snprintf(c->hook_told, sizeof(c->hook_told), "%s", now);
 	body = json_dumps(status, JSON_COMPACT | JSON_SORT_KEYS);
-	for (unsigned i = 0; body && !sent && i < HOOK_TRIES; i++) {
+	for (unsigned i = 0; body && !sent && i < tries; i++) {
 		if (i)
 			nanosleep(&(struct timespec){.tv_nsec = 200000000L << i}, NULL);
-		sent = post(hook, body);
+		sent = post(c, hook, body);
 	}
 	if (!sent)
-		log_warn("the webhook did not take \"%s\"", now);
+		log_warn("the webhook did not take \"%s\": %s", now, err_reason());
+	c->hook_silent = !sent;
 }
