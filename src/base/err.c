@@ -15,6 +15,16 @@ static _Thread_local struct {
 	char reason[ERR_REASON_MAX];
 } last;
 
+/* Words of peers and names of files come in here and go to terminals: one line, and nothing that
+ * moves a cursor. */
+static void make_printable(char *text)
+{
+	for (char *c = text; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	}
+}
+
 static void set_reason(int errnum, const char *code, const char *fmt, va_list ap)
 {
 	char text[ERR_REASON_MAX];
@@ -28,6 +38,8 @@ static void set_reason(int errnum, const char *code, const char *fmt, va_list ap
 		snprintf(last.reason, sizeof(last.reason), "%s", text);
 	else
 		snprintf(last.reason, sizeof(last.reason), "%.400s: %s", text, strerror(errnum));
+	make_printable(last.code);
+	make_printable(last.reason);
 }
 
 int fail(int errnum, const char *fmt, ...)
@@ -61,6 +73,7 @@ int fail_in(int rc, const char *fmt, ...)
 	vsnprintf(context, sizeof(context), fmt, ap);
 	va_end(ap);
 	snprintf(joined, sizeof(joined), "%s: %.350s", context, last.reason);
+	make_printable(joined);
 	memcpy(last.reason, joined, sizeof(joined));
 	return rc;
 }

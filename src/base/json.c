@@ -10,10 +10,51 @@
 #include "base/io.h"
 #include "base/num.h"
 
+/*
+ * jansson allows 2048 levels, which threads with small stacks cannot walk through, and makes a
+ * hundred bytes and more of three. Strings are skipped as it skips them, so what is counted here is
+ * never less than what it makes.
+ */
+static int check_bounds(const char *text, size_t bytes, const char *name)
+{
+	size_t depth = 0, values = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < bytes; i++) {
+		char c = text[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else
+				in_string = c != '"';
+			continue;
+		}
+		in_string = c == '"';
+		values += c == ',' || c == '[' || c == '{';
+		if (c == '[' || c == '{')
+			depth++;
+		else if ((c == ']' || c == '}') && depth > 0)
+			depth--;
+		if (depth > JSON_DEPTH_MAX)
+			return fail_code(EINVAL, "JSON_INVALID",
+					 "%s: more than %d lists and objects in one another", name,
+					 JSON_DEPTH_MAX);
+		if (values > JSON_VALUES_MAX)
+			return fail_code(EINVAL, "JSON_INVALID", "%s: more than %d values", name,
+					 JSON_VALUES_MAX);
+	}
+	return 0;
+}
+
 int json_parse(const char *text, size_t bytes, const char *name, json_t **out)
 {
 	json_error_t error;
+	int rc = check_bounds(text, bytes, name);
 
+	*out = NULL;
+	if (rc < 0)
+		return rc;
 	*out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
 	if (!*out)
 		return fail_code(EINVAL, "JSON_INVALID", "%s: line %d, column %d: %s", name,
@@ -132,5 +173,15 @@ json_t *json_u64(uint64_t n)
 
 json_t *json_str(const char *text)
 {
-	return text ? json_string(text) : json_null();
+	json_t *j = text ? json_string(text) : json_null();
+	CLEANUP_FREE char *copy = NULL;
+
+	if (j)
+		return j;
+	copy = strdup(text);
+	for (char *c = copy; c && *c; c++) {
+		if (*c & 0x80)
+			*c = '?';
+	}
+	return json_string(copy ? copy : "?");
 }

@@ -12,8 +12,13 @@
 #include <stdint.h>
 
 #define JSON_FILE_MAX_BYTES (64u << 20)
+#define JSON_DEPTH_MAX	    64
+#define JSON_VALUES_MAX	    1000000
 
-/* Parse text (duplicate keys refused); *out is the caller's. NAME is for the reason. */
+/*
+ * Parse text: -EINVAL, JSON_INVALID with the place, when it is no JSON, has a key twice, or goes
+ * over the bounds above. *out is the caller's, NULL after a failure. NAME is for the reason.
+ */
 int json_parse(const char *text, size_t bytes, const char *name, json_t **out);
 int json_read_file(const char *path, json_t **out);
 
@@ -35,7 +40,10 @@ int json_get_bool_or(const json_t *object, const char *key, bool fallback, bool 
 int json_get_array(const json_t *object, const char *key, json_t **out);
 int json_get_object(const json_t *object, const char *key, json_t **out);
 
-/* Values above 2^63 do not occur in sizes; they are clamped. text may be NULL and gives null. */
+/*
+ * Values above 2^63 do not occur in sizes; they are clamped. text may be NULL and gives null; where
+ * it is not UTF-8, which a reason cut in the middle of a letter is not, its other bytes become '?'.
+ */
 json_t *json_u64(uint64_t n);
 json_t *json_str(const char *text);
 

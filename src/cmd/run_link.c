@@ -30,10 +30,10 @@ static json_t *state_json(struct run *r)
 	const struct console_view *v = &r->view;
 
 	for (size_t i = 0; i < v->disk_count; i++)
-		json_array_append_new(disks,
-				      json_pack("{s:s, s:o, s:o}", "name", v->disks[i].name,
-						"done_bytes", json_u64(v->disks[i].done_bytes),
-						"total_bytes", json_u64(v->disks[i].total_bytes)));
+		json_array_append_new(
+			disks, json_pack("{s:o, s:o, s:o}", "name", json_str(v->disks[i].name),
+					 "done_bytes", json_u64(v->disks[i].done_bytes),
+					 "total_bytes", json_u64(v->disks[i].total_bytes)));
 	state = json_pack("{s:s, s:s, s:o}", "time", clock_text(now), "state",
 			  console_state_name(v->state), "disks", disks);
 	if (!state)
@@ -41,15 +41,15 @@ static json_t *state_json(struct run *r)
 	if (v->state == CONSOLE_RUNNING)
 		json_object_set_new(state, "phase", json_str(console_phase_name(v->phase)));
 	if (*v->machine)
-		json_object_set_new(state, "machine", json_string(v->machine));
+		json_object_set_new(state, "machine", json_str(v->machine));
 	if (*v->system)
-		json_object_set_new(state, "system", json_string(v->system));
+		json_object_set_new(state, "system", json_str(v->system));
 	if (*v->step)
-		json_object_set_new(state, "message", json_string(v->step));
+		json_object_set_new(state, "message", json_str(v->step));
 	if (v->state == CONSOLE_IN_ERROR) {
 		json_object_set_new(state, "code", json_str(v->code));
-		json_object_set_new(state, "reason", json_string(v->reason));
-		json_object_set_new(state, "advice", json_string(v->advice));
+		json_object_set_new(state, "reason", json_str(v->reason));
+		json_object_set_new(state, "advice", json_str(v->advice));
 	}
 	return state;
 }

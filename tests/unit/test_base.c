@@ -276,6 +276,63 @@ static void json_says_which_key_is_wrong(void **state)
 	assert_int_equal(json_parse("{", 1, "job", &bad), -EINVAL);
 }
 
+static char *nested(unsigned depth, size_t *bytes)
+{
+	char *text = malloc(2 * depth + 8);
+
+	memcpy(text, "{\"[\":", 5);
+	memset(text + 5, '[', depth);
+	memset(text + 5 + depth, ']', depth);
+	text[5 + 2 * depth] = '}';
+	*bytes = 6 + 2 * depth;
+	return text;
+}
+
+static void json_that_would_take_too_much_is_refused(void **state)
+{
+	static const char quoted[] = "{\"a\\\"[[[\": \"]{\"}";
+	const size_t many = 2 * (JSON_VALUES_MAX + 2);
+	CLEANUP_FREE char *list = malloc(many);
+	CLEANUP_FREE char *text = NULL;
+	json_t *j = NULL;
+	size_t bytes;
+
+	(void)state;
+	text = nested(JSON_DEPTH_MAX - 1, &bytes);
+	assert_int_equal(json_parse(text, bytes, "state", &j), 0);
+	json_decref(j);
+	free(text);
+	text = nested(JSON_DEPTH_MAX, &bytes);
+	assert_int_equal(json_parse(text, bytes, "state", &j), -EINVAL);
+	assert_null(j);
+	assert_string_equal(err_code(), "JSON_INVALID");
+	assert_non_null(strstr(err_reason(), "in one another"));
+	/* What stands in a string is no list. */
+	j = NULL;
+	assert_int_equal(json_parse(quoted, strlen(quoted), "state", &j), 0);
+	json_decref(j);
+	for (size_t i = 0; i < many; i += 2)
+		memcpy(list + i, "0,", 2);
+	list[0] = '[';
+	assert_int_equal(json_parse(list, many, "state", &j), -EINVAL);
+	assert_non_null(strstr(err_reason(), "values"));
+}
+
+static void foreign_words_in_reasons_stay_words(void **state)
+{
+	CLEANUP_JSON json_t *j = NULL;
+
+	(void)state;
+	fail_code(EIO, "PEER\033[2J", "it says \"\033[2J\r\n\x7f\"");
+	assert_string_equal(err_code(), "PEER [2J");
+	assert_string_equal(err_reason(), "it says \" [2J   \"");
+	fail_in(-EIO, "disk\tsda");
+	assert_string_equal(err_reason(), "disk sda: it says \" [2J   \"");
+	/* Cut in the middle of a letter it can still be told. */
+	j = json_str("Gr\xc3\xb6\xc3");
+	assert_string_equal(json_string_value(j), "Gr???");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +351,8 @@ int main(void)
 		cmocka_unit_test(children_are_captured_and_checked),
 		cmocka_unit_test(child_past_its_deadline_is_killed),
 		cmocka_unit_test(json_says_which_key_is_wrong),
+		cmocka_unit_test(json_that_would_take_too_much_is_refused),
+		cmocka_unit_test(foreign_words_in_reasons_stay_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
