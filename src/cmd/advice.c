@@ -165,6 +165,8 @@ static const struct advice {
 	{"TARGET_FAILED",
 	 "The receiver's disk fails. Look at its kernel log, replace it, and start again."},
 	{"TARGET_FULL", "Make room on the receiver, then start again; what arrived is kept."},
+	{"TARGET_INVALID", "Use receiver and migrator of the same version; a file that is given is "
+			   "the receiver's answer to GET /v1/target, unchanged."},
 	{"TARGET_IN_USE", "On the receiver: unmount or stop what uses the target disk."},
 	{"TARGET_SIZE_DIFFERS",
 	 "This receiver holds another machine's disks. Start one with an empty state directory."},

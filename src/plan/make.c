@@ -269,6 +269,8 @@ int plan_make(const json_t *inventory, const json_t *job, const json_t *target, 
 	if (!a || !refusals || !warnings)
 		return fail(ENOMEM, "plan");
 	rc = plan_job_read(job, &p.job);
+	if (rc == 0)
+		rc = plan_target_check(target);
 	return rc < 0 ? rc : run(&p, inventory, false, out);
 }
 

@@ -138,6 +138,10 @@ struct planner {
 
 int plan_source_read(struct arena *a, const json_t *inventory, struct source *out);
 
+/* -EINVAL, TARGET_INVALID: what the receiver says is not in the form of GET /v1/target. May be
+ * NULL. */
+int plan_target_check(const json_t *target);
+
 /* Note a refusal, or a warning when its code is allowed or is only a warning. */
 void plan_note(struct planner *p, const char *code, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

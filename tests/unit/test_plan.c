@@ -204,6 +204,32 @@ static void spoil(json_t *root, json_t *at, bool inventory)
 	}
 }
 
+static void what_is_no_target_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"[]",
+		"{}",
+		"{\"kind\": 1, \"disks\": []}",
+		"{\"kind\": \"tapes\", \"disks\": []}",
+		"{\"kind\": \"devices\"}",
+		"{\"kind\": \"devices\", \"disks\": [1]}",
+		"{\"kind\": \"devices\", \"disks\": [{\"index\": 0, \"size_bytes\": -1}]}",
+		"{\"kind\": \"files\", \"disks\": [], \"free_bytes\": \"much\"}",
+		"{\"kind\": \"files\", \"disks\": [], \"max_disks\": -1}",
+	};
+	CLEANUP_JSON json_t *inventory = parsed(inventory_text);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		CLEANUP_JSON json_t *target = parsed(texts[i]);
+		json_t *out = NULL;
+
+		assert_int_equal(plan_make(inventory, NULL, target, NULL, &out), -EINVAL);
+		assert_string_equal(err_code(), "TARGET_INVALID");
+		assert_null(out);
+	}
+}
+
 static void values_of_wrong_types_do_no_harm(void **state)
 {
 	CLEANUP_JSON json_t *inventory = parsed(inventory_text);
@@ -321,6 +347,7 @@ int main(void)
 		cmocka_unit_test(a_plan_is_read_as_it_was_made),
 		cmocka_unit_test(the_digest_is_of_the_text),
 		cmocka_unit_test(a_damaged_plan_is_refused),
+		cmocka_unit_test(what_is_no_target_is_refused),
 		cmocka_unit_test(values_of_wrong_types_do_no_harm),
 		cmocka_unit_test(an_inventory_cut_at_any_byte_is_refused),
 		cmocka_unit_test(jobs_are_checked),
