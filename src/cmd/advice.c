@@ -138,7 +138,8 @@ static const struct advice {
 	{"RECEIVER_PART_LOST",
 	 "Start the receiver again; what arrived is kept. Its machine's kernel "
 	 "log says if memory ran out."},
-	{"RECEIVER_REPLY_INVALID", "Use receiver and pipeline of the same version."},
+	{"RECEIVER_REPLY_INVALID", "Use receiver, migrator and pipeline of the same version, and "
+				   "nothing in between that answers for the receiver."},
 	{"RECEIVER_UNREACHABLE", "Check that the receiver runs, that its ports 8080 and 8703 are "
 				 "open to this address, and cable, VLAN and route here."},
 	{"REPAIR_FAILED", "See the reason; remove the named kernel on the source, or allow this "

@@ -484,10 +484,10 @@ int wire_control_open(const struct wire_activation *a, uint64_t timeout_ms,
 void wire_control_close(struct wire_control *c);
 
 /*
- * path: "/v1/target". reply (may be NULL): the parsed JSON, the caller's reference, or NULL when
- * the body is empty or no JSON. A status that is not 2xx is an error: its body's code and message
- * become the reason; 401 and 403 are -EACCES, 404 -ENOENT, 409 -EBUSY, 413 -EFBIG, others
- * -EREMOTEIO. status (may be NULL) is set whenever the server answered, else 0.
+ * path: "/v1/target". reply (may be NULL): the parsed JSON object, the caller's reference; a body
+ * that is none is then -EBADMSG, RECEIVER_REPLY_INVALID. A status that is not 2xx is an error: its
+ * body's code and message become the reason; 401 and 403 are -EACCES, 404 -ENOENT, 409 -EBUSY, 413
+ * -EFBIG, others -EREMOTEIO. status (may be NULL) is set whenever the server answered, else 0.
  */
 int wire_control_get(struct wire_control *c, const char *path, unsigned *status, json_t **reply);
 int wire_control_put(struct wire_control *c, const char *path, const void *body, size_t bytes,

@@ -281,11 +281,15 @@ static int errno_of_status(unsigned status)
 /* The receiver's own words and code as our reason. */
 static int refused(const struct call *call, unsigned status, const struct body *b)
 {
-	CLEANUP_JSON json_t *json = b->data ? json_loadb(b->data, b->bytes, 0, NULL) : NULL;
-	const char *code = json_string_value(json_object_get(json, "code"));
-	const char *message = json_string_value(json_object_get(json, "message"));
-	const char *advice = json_string_value(json_object_get(json, "advice"));
+	CLEANUP_JSON json_t *json = NULL;
 	int errnum = errno_of_status(status);
+	const char *code, *message, *advice;
+
+	if (b->data)
+		json_parse(b->data, b->bytes, call->path, &json);
+	code = json_string_value(json_object_get(json, "code"));
+	message = json_string_value(json_object_get(json, "message"));
+	advice = json_string_value(json_object_get(json, "advice"));
 
 	if (!code || !message)
 		return fail(errnum, "%s %s: the receiver answered with status %u", call->method,
@@ -322,6 +326,21 @@ static int call(struct wire_control *c, const struct call *call, unsigned *statu
 	return 0;
 }
 
+/* A caller that decides by a reply must not go on without one. */
+static int take_reply(const struct call *what, const char *data, size_t bytes, json_t **reply)
+{
+	int rc = json_parse(data ? data : "", bytes, "the receiver's answer", reply);
+
+	if (rc == 0 && json_is_object(*reply))
+		return 0;
+	if (rc == 0) {
+		json_decref(*reply);
+		*reply = NULL;
+	}
+	return fail_code(EBADMSG, "RECEIVER_REPLY_INVALID", "%s %s: %s", what->method, what->path,
+			 rc < 0 ? err_reason() : "the receiver's answer is no JSON object");
+}
+
 static int call_json(struct wire_control *c, const struct call *what, unsigned *status,
 		     json_t **reply)
 {
@@ -332,9 +351,7 @@ static int call_json(struct wire_control *c, const struct call *what, unsigned *
 	if (reply)
 		*reply = NULL;
 	rc = call(c, what, status, &data, &bytes);
-	if (rc == 0 && reply && bytes > 0)
-		*reply = json_loadb(data, bytes, JSON_REJECT_DUPLICATES, NULL);
-	return rc;
+	return rc == 0 && reply ? take_reply(what, data, bytes, reply) : rc;
 }
 
 int wire_control_get(struct wire_control *c, const char *path, unsigned *status, json_t **reply)

@@ -471,6 +471,11 @@ static void the_control_service_keeps_artefacts_and_carries_orders(void **state)
 	assert_int_equal(wire_control_fetch(c, "/v1/artefact/map.txt", NULL, &text, &bytes), 0);
 	assert_int_equal(bytes, 4);
 	assert_memory_equal(text, "a\nb\n", 4);
+	/* What is to be decided by is JSON, or it is said not to be. */
+	reply = (json_t *)c;
+	assert_int_equal(wire_control_get(c, "/v1/artefact/map.txt", NULL, &reply), -EBADMSG);
+	assert_string_equal(err_code(), "RECEIVER_REPLY_INVALID");
+	assert_null(reply);
 	assert_int_equal(wire_control_get(c, "/v1/artefact/verify.json", &status, NULL), -ENOENT);
 	assert_string_equal(err_code(), "ARTEFACT_MISSING");
 	assert_int_equal(wire_control_get(c, "/v1/artefact/../token.json", &status, NULL), -ENOENT);
