@@ -24,7 +24,8 @@ static void append(const br_x509_class **ctx, const unsigned char *buf, size_t l
 {
 	struct pin_x509 *p = (struct pin_x509 *)ctx;
 
-	if (p->certs == 0)
+	/* After an error its machine stands where nothing may go on, which it does not look at. */
+	if (p->certs == 0 && p->decoder.err == 0)
 		br_x509_decoder_push(&p->decoder, buf, len);
 }
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "wire/wire.h"
+#include "wire/wire_cert.h"
 
 #include "unit.h"
 
@@ -255,6 +256,36 @@ static void digest_reports_are_checked(void **state)
 	assert_int_equal(wire_digests_parse(raw, writer_used(&w), count_chunks, &count), -EINVAL);
 }
 
+/* A certificate with a date that is none, in pieces as TLS hands it over: BearSSL's decoder must
+ * not be given more after its error, as it would go on from a state that does not exist. */
+static void a_decoder_that_failed_is_given_nothing_more(void **state)
+{
+	static const uint8_t start[] = {
+		0x30, 0x82, 0x01, 0x7b, 0x30, 0x82, 0x01, 0x21, 0xa0, 0x03, 0x02, 0x01, 0x02,
+		0x02, 0x01, 0x01, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04,
+		0x03, 0x02, 0x30, 0x13, 0x31, 0x11, 0x30, 0x0f, 0x06, 0x03, 0x55, 0x04, 0x03,
+		0x0c, 0x08, 'c',  'o',	'l',  'd',  'l',  'i',	'f',  't',  0x30, 0x1e, 0x17,
+		0x0d, '2',  '6',  '1',	'1',  '2',  '2',  '0',	'7',  '5',  '0',  '2',	'4',
+		'Z',  0x17, 0x0d, 0x00, 0x00, '1',  '1',  '2',	'3'};
+	uint8_t more[100];
+	struct pin_x509 *p = calloc(2, sizeof(*p));
+	const br_x509_class **x = &p->vtable;
+
+	(void)state;
+	memset(more, 0x30, sizeof(more));
+	pin_x509_init(p, NULL);
+	(*x)->start_chain(x, "receiver");
+	(*x)->start_cert(x, sizeof(start) + sizeof(more));
+	(*x)->append(x, start, sizeof(start));
+	assert_int_not_equal(p->decoder.err, 0);
+	memcpy(p + 1, p, sizeof(*p));
+	(*x)->append(x, more, sizeof(more));
+	assert_memory_equal(p + 1, p, sizeof(*p));
+	(*x)->end_cert(x);
+	assert_int_not_equal((*x)->end_chain(x), 0);
+	free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +298,7 @@ int main(void)
 		cmocka_unit_test(requests_and_replies_survive_the_way),
 		cmocka_unit_test(names_in_options_are_bounded),
 		cmocka_unit_test(digest_reports_are_checked),
+		cmocka_unit_test(a_decoder_that_failed_is_given_nothing_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
