@@ -32,28 +32,49 @@ static uint64_t unreadable_bytes(const json_t *proved)
 	return total;
 }
 
-json_t *sync_disks(const json_t *plan, const json_t *verify)
+/* One disk, or NULL with a reason. */
+static json_t *sync_disk(const json_t *planned, const json_t *proved)
 {
-	json_t *out = json_array(), *planned = json_object_get(plan, "disks"), *disk;
-	json_t *proved = json_object_get(verify, "disks");
-	size_t i;
+	const char *root = pipe_option(proved, "merkle_root");
+	uint64_t index, bytes, lost = unreadable_bytes(proved);
+	json_t *out;
 
-	json_array_foreach (planned, i, disk) {
-		const char *root = pipe_option(json_array_get(proved, i), "merkle_root");
-		uint64_t lost = unreadable_bytes(json_array_get(proved, i));
-		json_t *d =
-			json_pack("{s:o, s:o}", "index", json_u64(pipe_option_u64(disk, "index")),
-				  "size_bytes", json_u64(pipe_option_u64(disk, "target_bytes")));
-
-		/* A target that is larger than the plan's disk has the root of all of it. */
-		if (*root && pipe_option_u64(json_array_get(proved, i), "size_bytes") ==
-				     pipe_option_u64(disk, "target_bytes"))
-			json_object_set_new(d, "root", json_string(root));
-		if (lost)
-			json_object_set_new(d, "unreadable_bytes", json_u64(lost));
-		json_array_append_new(out, d);
+	if (json_get_u64(planned, "index", &index) < 0 ||
+	    json_get_u64(planned, "target_bytes", &bytes) < 0)
+		return NULL;
+	if (index >= PIPE_DISKS_MAX || bytes == 0) {
+		fail(EINVAL, "a disk of %llu bytes at number %llu", (unsigned long long)bytes,
+		     (unsigned long long)index);
+		return NULL;
 	}
+	out = json_pack("{s:o, s:o}", "index", json_u64(index), "size_bytes", json_u64(bytes));
+	/* A target that is larger than the plan's disk has the root of all of it. */
+	if (*root && pipe_option_u64(proved, "size_bytes") == bytes)
+		json_object_set_new(out, "root", json_string(root));
+	if (lost)
+		json_object_set_new(out, "unreadable_bytes", json_u64(lost));
 	return out;
+}
+
+int sync_disks(const json_t *plan, const json_t *verify, json_t **out)
+{
+	CLEANUP_JSON json_t *list = json_array();
+	json_t *planned = json_object_get(plan, "disks"), *disk;
+	size_t i, count = json_array_size(planned);
+
+	*out = NULL;
+	if (count == 0 || count > PIPE_DISKS_MAX)
+		return fail_code(EINVAL, "PLAN_BAD", "the receiver's plan is of %zu disks", count);
+	json_array_foreach (planned, i, disk) {
+		json_t *one = sync_disk(disk, json_array_get(json_object_get(verify, "disks"), i));
+
+		if (!one)
+			return fail_code(EINVAL, "PLAN_BAD", "the receiver's plan: %s",
+					 err_reason());
+		json_array_append_new(list, one);
+	}
+	*out = steal_ptr(&list);
+	return 0;
 }
 
 struct copy {

@@ -222,8 +222,8 @@ int pipe_job_set_error(struct pipe_job *j, const char *step, const char *code, c
 
 	if (rc < 0)
 		return rc;
-	return pipe_job_record(j, json_pack("{s:s, s:s, s:s, s:s}", "kind", "error", "step", step,
-					    "code", code, "reason", reason));
+	return pipe_job_record(j, json_pack("{s:s, s:s, s:o, s:o}", "kind", "error", "step", step,
+					    "code", json_str(code), "reason", json_str(reason)));
 }
 
 json_t *pipe_job_fact(const struct pipe_job *j, const char *key)

@@ -129,6 +129,7 @@ static int sync_make(struct course *c, json_t *fact)
 	CLEANUP_JSON json_t *plan = NULL;
 	CLEANUP_FREE char *leaves = NULL;
 	size_t leaves_bytes = 0;
+	json_t *disks;
 	int rc = course_link(c), finished = 0;
 
 	if (rc == 0)
@@ -156,8 +157,8 @@ static int sync_make(struct course *c, json_t *fact)
 		rc = fail_code(ENODATA, "PLAN_MISSING", "the receiver has no plan of the source");
 	if (rc < 0)
 		return rc;
-	json_object_set_new(fact, "disks", sync_disks(plan, verify));
-	return 0;
+	rc = sync_disks(plan, verify, &disks);
+	return rc < 0 ? rc : json_object_set_new(fact, "disks", disks);
 }
 
 const struct pipe_step sync_step = {

@@ -84,15 +84,16 @@ static json_t *progress_json(const struct pipe_progress *p)
 	json_t *disks = json_array();
 
 	for (size_t i = 0; i < p->disk_count; i++)
-		json_array_append_new(disks,
-				      json_pack("{s:s, s:o, s:o}", "name", p->disks[i].name,
-						"done_bytes", json_u64(p->disks[i].done_bytes),
-						"total_bytes", json_u64(p->disks[i].total_bytes)));
-	return json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o}", "step", p->step, "source", p->source, "percent",
-		(int)p->percent, "rate_bytes_s", json_u64(p->rate_bytes_s), "eta_s",
-		p->rate_bytes_s && p->eta_s != UINT64_MAX ? json_u64(p->eta_s) : json_null(),
-		"disks", disks);
+		json_array_append_new(
+			disks, json_pack("{s:o, s:o, s:o}", "name", json_str(p->disks[i].name),
+					 "done_bytes", json_u64(p->disks[i].done_bytes),
+					 "total_bytes", json_u64(p->disks[i].total_bytes)));
+	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "step", json_str(p->step), "source",
+			 json_str(p->source), "percent", (int)p->percent, "rate_bytes_s",
+			 json_u64(p->rate_bytes_s), "eta_s",
+			 p->rate_bytes_s && p->eta_s != UINT64_MAX ? json_u64(p->eta_s)
+								   : json_null(),
+			 "disks", disks);
 }
 
 void course_show(struct course *c, bool now)

@@ -31,8 +31,11 @@ int sync_take_artefact(struct course *c, const char *name, json_t **out);
  * cause of a failure; as far as it can be had. */
 void sync_diagnostics(struct course *c);
 
-/* The disks of a transfer, from the source's plan and verify.json (may be NULL): index, size_bytes,
- * the Merkle root, and unreadable_bytes where the source's disk did not give all. The caller's. */
-json_t *sync_disks(const json_t *plan, const json_t *verify);
+/*
+ * The disks of a transfer, from the source's plan and verify.json (may be NULL): index, size_bytes,
+ * the Merkle root, and unreadable_bytes where the source's disk did not give all. The caller's.
+ * -EINVAL, PLAN_BAD: what the receiver has kept is no plan of 1 to PIPE_DISKS_MAX disks.
+ */
+int sync_disks(const json_t *plan, const json_t *verify, json_t **out);
 
 #endif

@@ -72,6 +72,10 @@ static void finish(struct wire_nbd *n, struct nbd_slot *s)
 	if (s->result.rc == 0 && s->request.command == NBD_CMD_READ &&
 	    s->got_bytes != s->request.length_bytes)
 		s->result.rc = -EIO;
+	/* Who asks for the next status behind this one's end would never get on. */
+	if (s->result.rc == 0 && s->request.command == NBD_CMD_BLOCK_STATUS &&
+	    s->result.extent_count == 0)
+		s->result.rc = -EIO;
 	s->done = true;
 	n->done_slots[(n->done_at + n->done_count++) % n->window] = (uint16_t)(s - n->slots);
 }

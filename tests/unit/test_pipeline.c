@@ -12,6 +12,7 @@
 #include "base/num.h"
 #include "pipeline/pipe_journal.h"
 #include "pipeline/pipe_options.h"
+#include "pipeline/pipe_sync.h"
 #include "unit.h"
 
 /* ---- journal ---- */
@@ -362,6 +363,40 @@ static void every_change_that_is_too_late_is_named_at_once(void **state)
 	assert_string_equal(err_code(), "ReplicationJob.InvalidStatus");
 }
 
+/* As the receiver kept them, which takes what it is given. */
+static void what_is_no_plan_of_disks_makes_no_images(void **state)
+{
+	static const char *const texts[] = {
+		"{}",
+		"{\"disks\": []}",
+		"{\"disks\": [1]}",
+		"{\"disks\": [{\"index\": 0}]}",
+		"{\"disks\": [{\"index\": 0, \"target_bytes\": 0}]}",
+		"{\"disks\": [{\"index\": 32, \"target_bytes\": 512}]}",
+		"{\"disks\": [{\"index\": -1, \"target_bytes\": 512}]}",
+	};
+	CLEANUP_JSON json_t *many = json_pack("{s:[]}", "disks");
+	json_t *out = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		CLEANUP_JSON json_t *plan = json_loads(texts[i], 0, NULL);
+
+		assert_int_equal(sync_disks(plan, NULL, &out), -EINVAL);
+		assert_string_equal(err_code(), "PLAN_BAD");
+		assert_null(out);
+	}
+	for (int i = 0; i <= PIPE_DISKS_MAX; i++)
+		json_array_append_new(
+			json_object_get(many, "disks"),
+			json_pack("{s:i, s:i}", "index", i % PIPE_DISKS_MAX, "target_bytes", 512));
+	assert_int_equal(sync_disks(many, NULL, &out), -EINVAL);
+	json_array_remove(json_object_get(many, "disks"), 0);
+	assert_int_equal(sync_disks(many, NULL, &out), 0);
+	assert_int_equal(json_array_size(out), PIPE_DISKS_MAX);
+	json_decref(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +410,7 @@ int main(void)
 		cmocka_unit_test(twenty_tags_are_taken_and_twenty_one_are_not),
 		cmocka_unit_test(options_change_only_as_long_as_they_may),
 		cmocka_unit_test(every_change_that_is_too_late_is_named_at_once),
+		cmocka_unit_test(what_is_no_plan_of_disks_makes_no_images),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
