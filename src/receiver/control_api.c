@@ -21,6 +21,7 @@
 #define LEAVES_MAX_BYTES   (40u << 20) /* 16 bytes of each MiB of data: more than 2 TiB */
 #define STATE_MAX_BYTES	   (256u << 10)
 #define LOG_MAX_BYTES	   (8u << 20)
+#define RATE_MAX_MBIT	   10000000
 #define ARTEFACT_PREFIX	   "/v1/artefact/"
 
 #ifndef COLDLIFT_VERSION
@@ -195,9 +196,12 @@ static void post_state(struct control *c, const struct control_request *q,
 {
 	json_t *json = NULL;
 
-	if (json_parse(q->body, q->bytes, "state", &json) < 0 || !json_is_object(json)) {
+	int rc = json_parse(q->body, q->bytes, "state", &json);
+
+	if (rc < 0 || !json_is_object(json)) {
 		json_decref(json);
-		control_error(out, 400, "BODY_NOT_JSON", "the state is no JSON object", "send one");
+		control_error(out, 400, "BODY_NOT_JSON",
+			      rc < 0 ? err_reason() : "the state is no JSON object", "send one");
 		return;
 	}
 	LOCK_SCOPE(&c->lock);
@@ -238,7 +242,9 @@ static void post_command(struct control *c, const struct control_request *q,
 		rc = json_get_bool_or(json, "cancel", c->cancel, &cancel);
 	if (rc == 0)
 		rc = json_get_u64_or(json, "rate_mbit", 0, &mbit);
-	if (rc < 0 || mbit > 10000000) {
+	if (rc == 0 && mbit > RATE_MAX_MBIT)
+		rc = fail(ERANGE, "rate_mbit");
+	if (rc < 0) {
 		control_error(out, 400, "COMMAND_BAD", err_reason(),
 			      "send {\"pause\": bool, \"cancel\": bool, \"rate_mbit\": number}");
 		return;
