@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the uploader takes from others and from its own earlier life: orders, what was saved of a
- * disk, and the state of an image. The first byte chooses; sums are put right, or they would hide
- * what comes after them.
+ * disk, and the state of an image; and the frames between it and the server. The first byte
+ * chooses; sums are put right, or they would hide what comes after them.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/num.h"
 #include "image/layout.h"
+#include "receiver/upload_frame.h"
 #include "receiver/upload_private.h"
 #include "wire/wire.h"
 
@@ -98,6 +102,28 @@ static void a_state(const uint8_t *data, size_t size, enum image_format format)
 	free(copy);
 }
 
+/* The uploader faces stores; what it tells the server is not believed. */
+static void frames(const uint8_t *data, size_t size)
+{
+	struct upload_frame f;
+	int pair[2];
+
+	/* An honest announcement of a gibibyte would take it. */
+	if (size >= 5 && data[4])
+		return;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		return;
+	if (size == 0 || write(pair[1], data, size) == (ssize_t)size) {
+		shutdown(pair[1], SHUT_WR);
+		if (upload_frame_receive(pair[0], &f) == 1) {
+			assert(f.data && f.fd < 0 && f.data[f.bytes] == 0);
+			free(f.data);
+		}
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
@@ -111,6 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'r':
 		a_state(data + 1, size - 1, IMAGE_RAW);
+		break;
+	case 'f':
+		frames(data + 1, min_of(size - 1, (size_t)60000));
 		break;
 	default:
 		an_order(data, size);

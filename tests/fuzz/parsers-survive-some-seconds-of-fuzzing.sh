@@ -3,7 +3,20 @@
 set -eu
 cd "$(dirname "$0")/../.."
 make --no-print-directory -j"$(nproc)" fuzzers >/dev/null
+logs=build/fuzz/logs
+rm -rf "$logs"
+mkdir -p "$logs"
+run_one() { # NAME
+	tests/fuzz/run "$1" 3 >"$2/$1.log" 2>&1 || { echo "$1:"; tail -n 40 "$2/$1.log"; exit 1; }
+}
+export -f run_one
 for f in tests/fuzz/fuzz_*.c; do
 	name=$(basename "$f" .c)
-	tests/fuzz/run "${name#fuzz_}" 4
+	echo "${name#fuzz_}"
+done | xargs -P "$(nproc)" -I{} bash -c "run_one {} $logs"
+# A target that ran nothing has shown nothing.
+for f in tests/fuzz/fuzz_*.c; do
+	name=$(basename "$f" .c)
+	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/${name#fuzz_}.log")
+	[ "${runs:-0}" -gt 100 ] || { echo "$name ran ${runs:-no} inputs"; exit 1; }
 done
