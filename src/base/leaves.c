@@ -16,7 +16,7 @@ static int invalid(const char *what)
 }
 
 /* Walk over the runs of a disk; bad when they do not make up its chunks exactly. */
-static void skip_runs(struct cursor *c, uint64_t chunks)
+static void skip_runs(struct cursor *c, uint64_t chunks, size_t digest_bytes)
 {
 	for (uint64_t at = 0; at < chunks && cursor_ok(c);) {
 		uint32_t count = cursor_be32(c);
@@ -27,12 +27,13 @@ static void skip_runs(struct cursor *c, uint64_t chunks)
 		    (state != LEAVES_ZERO && state != LEAVES_DATA))
 			cursor_fail(c);
 		else if (state == LEAVES_DATA)
-			cursor_skip(c, (size_t)count * MERKLE_DIGEST_BYTES);
+			cursor_skip(c, (size_t)count * digest_bytes);
 		at += count;
 	}
 }
 
-static int open_head(const void *data, size_t bytes, struct cursor *c, uint32_t *disks)
+static int open_head(const void *data, size_t bytes, struct cursor *c, uint32_t *disks,
+		     unsigned *digest)
 {
 	uint8_t sum[LEAVES_CHECK_BYTES], head[8];
 
@@ -46,9 +47,11 @@ static int open_head(const void *data, size_t bytes, struct cursor *c, uint32_t 
 	cursor_copy(c, head, sizeof(head));
 	if (memcmp(head, LEAVES_MAGIC, sizeof(head)) != 0)
 		return invalid("not such a file");
-	if (cursor_be16(c) != LEAVES_VERSION || cursor_u8(c) != LEAVES_CHUNK_SHIFT ||
-	    cursor_u8(c) != LEAVES_DIGEST)
+	if (cursor_be16(c) != LEAVES_VERSION || cursor_u8(c) != LEAVES_CHUNK_SHIFT)
 		return invalid("of another version");
+	*digest = cursor_u8(c);
+	if (*digest != LEAVES_XXH3_128 && *digest != LEAVES_SHA256)
+		return invalid("its digests are of a kind that is not known here");
 	*disks = cursor_be32(c);
 	return 0;
 }
@@ -57,7 +60,8 @@ int leaves_find(const void *data, size_t bytes, unsigned disk, struct leaves *ou
 {
 	struct cursor c = {0};
 	uint32_t disks = 0;
-	int rc = open_head(data, bytes, &c, &disks);
+	unsigned digest = 0;
+	int rc = open_head(data, bytes, &c, &disks, &digest);
 	bool found = false;
 
 	if (rc < 0)
@@ -66,12 +70,14 @@ int leaves_find(const void *data, size_t bytes, unsigned disk, struct leaves *ou
 		struct leaves l = {.disk = cursor_be32(&c)};
 
 		cursor_skip(&c, 4);
+		l.digest = digest;
+		l.digest_bytes = digest == LEAVES_SHA256 ? 32 : 16;
 		l.size_bytes = cursor_be64(&c);
 		l.chunks = cursor_be64(&c);
 		if (l.chunks != div_up(l.size_bytes, (uint64_t)1 << LEAVES_CHUNK_SHIFT))
 			cursor_fail(&c);
 		l.runs = c.at;
-		skip_runs(&c, l.chunks);
+		skip_runs(&c, l.chunks, l.digest_bytes);
 		l.end = c.at;
 		if (!found && l.disk == disk)
 			*out = l;
@@ -84,7 +90,7 @@ int leaves_find(const void *data, size_t bytes, unsigned disk, struct leaves *ou
 
 void leaves_begin(const struct leaves *l, struct leaf_cursor *c)
 {
-	*c = (struct leaf_cursor){.at = l->runs};
+	*c = (struct leaf_cursor){.at = l->runs, .digest_bytes = l->digest_bytes};
 }
 
 /* The runs were checked when they were found. */
@@ -102,12 +108,12 @@ const uint8_t *leaves_next(struct leaf_cursor *c)
 	c->left--;
 	digest = c->data ? c->at : NULL;
 	if (c->data)
-		c->at += MERKLE_DIGEST_BYTES;
+		c->at += c->digest_bytes;
 	return digest;
 }
 
-void leaves_root(const struct leaves *l, const uint8_t zero[MERKLE_DIGEST_BYTES],
-		 const uint8_t last_zero[MERKLE_DIGEST_BYTES], uint8_t root[MERKLE_ROOT_BYTES])
+void leaves_root(const struct leaves *l, const uint8_t *zero, const uint8_t *last_zero,
+		 uint8_t root[MERKLE_ROOT_BYTES])
 {
 	struct leaf_cursor c;
 	struct merkle tree;
@@ -117,7 +123,11 @@ void leaves_root(const struct leaves *l, const uint8_t zero[MERKLE_DIGEST_BYTES]
 	for (uint64_t i = 0; i < l->chunks; i++) {
 		const uint8_t *digest = leaves_next(&c);
 
-		merkle_add(&tree, digest ? digest : i + 1 == l->chunks ? last_zero : zero);
+		merkle_add(&tree,
+			   digest		? digest
+			   : i + 1 == l->chunks ? last_zero
+						: zero,
+			   l->digest_bytes);
 	}
 	merkle_root(&tree, root);
 }

@@ -20,13 +20,13 @@ static void join(const uint8_t *left, const uint8_t *right, uint8_t *out)
 	hash_sha256(both, sizeof(both), out);
 }
 
-void merkle_add(struct merkle *m, const uint8_t digest[MERKLE_DIGEST_BYTES])
+void merkle_add(struct merkle *m, const uint8_t *digest, size_t digest_bytes)
 {
-	uint8_t leaf[1 + MERKLE_DIGEST_BYTES] = {0}, node[MERKLE_ROOT_BYTES];
+	uint8_t leaf[1 + MERKLE_DIGEST_MAX] = {0}, node[MERKLE_ROOT_BYTES];
 	unsigned level = 0;
 
-	memcpy(leaf + 1, digest, MERKLE_DIGEST_BYTES);
-	hash_sha256(leaf, sizeof(leaf), node);
+	memcpy(leaf + 1, digest, digest_bytes);
+	hash_sha256(leaf, 1 + digest_bytes, node);
 	/* As in adding one: each full pair is joined and carried up. */
 	for (; m->leaves >> level & 1; level++)
 		join(m->nodes[level], node, node);

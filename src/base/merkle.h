@@ -2,17 +2,19 @@
 /*
  * The Merkle root of a disk: one number that stands for all of its bytes, carried from the source
  * to the image. The leaf of a chunk (1 MiB, the last one may be short) is SHA-256(0x00 digest),
- * digest being the 16 bytes of XXH3-128 of the plain chunk, zeros included; a node is SHA-256(0x01
- * left right); a node without a partner goes up as it is; the root of no chunks is SHA-256 of
- * nothing. Made as a stream of leaves, in 2 KiB. One thread at a time.
+ * digest being the 16 bytes of XXH3-128 or the 32 of SHA-256 of the plain chunk, zeros included and
+ * the same one for all chunks of a disk; a node is SHA-256(0x01 left right); a node without a
+ * partner goes up as it is; the root of no chunks is SHA-256 of nothing. Made as a stream of
+ * leaves, in 2 KiB. One thread at a time.
  */
 #ifndef BASE_MERKLE_H
 #define BASE_MERKLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#define MERKLE_ROOT_BYTES   32
-#define MERKLE_DIGEST_BYTES 16
+#define MERKLE_ROOT_BYTES 32
+#define MERKLE_DIGEST_MAX 32
 
 struct merkle {
 	uint64_t leaves;
@@ -21,7 +23,8 @@ struct merkle {
 };
 
 void merkle_init(struct merkle *m);
-void merkle_add(struct merkle *m, const uint8_t digest[MERKLE_DIGEST_BYTES]);
+/* digest_bytes: at most MERKLE_DIGEST_MAX. */
+void merkle_add(struct merkle *m, const uint8_t *digest, size_t digest_bytes);
 void merkle_root(const struct merkle *m, uint8_t root[MERKLE_ROOT_BYTES]);
 
 #endif

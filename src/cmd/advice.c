@@ -102,6 +102,10 @@ static const struct advice {
 	{"JOURNAL_FOREIGN", "On the receiver: this state directory belongs to other disks. Start "
 			    "it with an empty one."},
 	{"JSON_INVALID", "Correct the file at the place that is named; it must be JSON."},
+	{"DIGEST_UNSUPPORTED",
+	 "The receiver is too old for SHA-256 digests, or a foreign server: start a receiver of "
+	 "this "
+	 "version, or set digest to xxh3-128, which finds damage but no tampering."},
 	{"LEAVES_INVALID", "Take verify.leaves of the same run as verify.json, or leave --leaves "
 			   "out: the proof itself does not need it."},
 	{"LISTEN_FAILED", "On the receiver: give an address of this machine with --listen."},

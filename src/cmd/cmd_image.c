@@ -27,6 +27,7 @@ struct image_args {
 	size_t disk_count, out_count;
 	struct image_options options;
 	uint64_t size_bytes;
+	enum wire_digest_kind digest;
 	const char *report, *proof, *leaves, *state;
 	int index;
 	json_t *verify; /* verify.json, once it is read */
@@ -41,6 +42,7 @@ enum {
 	OPT_LEVEL,
 	OPT_SIZE,
 	OPT_THREADS,
+	OPT_DIGEST,
 	OPT_REPORT,
 	OPT_STATE,
 	OPT_PROOF,
@@ -57,6 +59,7 @@ static const struct option options[] = {
 	{"level", required_argument, NULL, OPT_LEVEL},
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"threads", required_argument, NULL, OPT_THREADS},
+	{"digest", required_argument, NULL, OPT_DIGEST},
 	{"report", required_argument, NULL, OPT_REPORT},
 	{"state", required_argument, NULL, OPT_STATE},
 	{"proof", required_argument, NULL, OPT_PROOF},
@@ -76,6 +79,8 @@ static int usage(FILE *to)
 	      "  --compression C    of qcow2: deflate (default), zstd (QEMU 5.1 and later), none\n"
 	      "  --level N          deflate 1-9, zstd 1-19; default 4 and 3\n"
 	      "  --size BYTES       what a machine sees, at least the disk's; default: the disk's\n"
+	      "  --digest D         that the root is over: xxh3-128 (default), sha-256; with a "
+	      "proof, its own\n"
 	      "  --threads N        default: one for each CPU\n"
 	      "  --report FILE      sizes and Merkle roots as JSON (image.json); default: standard "
 	      "output\n\n"
@@ -117,6 +122,8 @@ static bool take_option(struct image_args *a, int option, const char *value)
 		return a->options.level > 0;
 	case OPT_SIZE:
 		return num_parse(value, 1, IMAGE_DISK_MAX, &a->size_bytes) == 0;
+	case OPT_DIGEST:
+		return wire_digest_named(value, &a->digest);
 	case OPT_THREADS:
 		a->options.threads =
 			num_parse(value, 1, IMAGE_THREADS_MAX, &n) == 0 ? (unsigned)n : 0;
@@ -167,6 +174,9 @@ static int parse(struct image_args *a, int argc, char **argv)
  */
 static int read_proof(struct image_args *a)
 {
+	const char *digest;
+	int rc;
+
 	if (a->state) {
 		snprintf(a->proof_path, sizeof(a->proof_path), "%.4000s/artefacts/verify.json",
 			 a->state);
@@ -175,7 +185,11 @@ static int read_proof(struct image_args *a)
 		a->proof = a->proof_path;
 		a->leaves = access(a->leaves_path, F_OK) == 0 ? a->leaves_path : NULL;
 	}
-	return a->proof ? json_read_file(a->proof, &a->verify) : 0;
+	rc = a->proof ? json_read_file(a->proof, &a->verify) : 0;
+	/* One that is not known is said when the proof is taken. */
+	if (a->verify && json_get_string(a->verify, "digest", &digest) == 0)
+		(void)wire_digest_named(digest, &a->digest);
+	return rc;
 }
 
 /* What was verified of disk i, for the source. *out stays NULL where nothing is known. */
@@ -242,8 +256,10 @@ static int make_image(const struct image_args *a, size_t i, json_t *list)
 {
 	CLEANUP_CLOSE int fd = -1;
 	CLEANUP(close_proof) struct image_proof *proof = NULL;
-	struct image_source source = {
-		.name = a->disks[i], .image_bytes = a->size_bytes, .digest = wire_digest};
+	struct image_source source = {.name = a->disks[i],
+				      .image_bytes = a->size_bytes,
+				      .digest_kind = (enum image_digest)a->digest,
+				      .digest = wire_digest_of(a->digest)};
 	struct image_result result;
 	int rc = fd = open_disk(a->disks[i], &source.disk_bytes);
 
@@ -262,9 +278,9 @@ static int make_image(const struct image_args *a, size_t i, json_t *list)
 static int write_report(const struct image_args *a, json_t *list)
 {
 	char now[CLOCK_TEXT_BYTES];
-	CLEANUP_JSON json_t *json = json_pack("{s:i, s:s, s:s, s:i, s:O}", "version", 1, "time",
-					      clock_text(now), "digest", "xxh3-128", "chunk_bytes",
-					      (int)IMAGE_CHUNK_BYTES, "disks", list);
+	CLEANUP_JSON json_t *json = json_pack(
+		"{s:i, s:s, s:s, s:i, s:O}", "version", 1, "time", clock_text(now), "digest",
+		wire_digest_name(a->digest), "chunk_bytes", (int)IMAGE_CHUNK_BYTES, "disks", list);
 	CLEANUP_FREE char *text = NULL;
 
 	if (a->report)
@@ -277,7 +293,7 @@ static int write_report(const struct image_args *a, json_t *list)
 
 int cmd_receiver_image(int argc, char **argv)
 {
-	struct image_args a = {0};
+	struct image_args a = {.digest = WIRE_DIGEST_XXH3_128};
 	CLEANUP_JSON json_t *list = json_array();
 	int status = parse(&a, argc, argv), rc;
 

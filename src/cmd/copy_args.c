@@ -29,6 +29,7 @@ enum {
 	OPT_MAP,
 	OPT_COMPRESSION,
 	OPT_ADAPTIVE,
+	OPT_DIGEST,
 	OPT_RATE,
 	OPT_CONNECTIONS,
 	OPT_READERS,
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{"map", required_argument, NULL, OPT_MAP},
 	{"compression", required_argument, NULL, OPT_COMPRESSION},
 	{"adaptive", no_argument, NULL, OPT_ADAPTIVE},
+	{"digest", required_argument, NULL, OPT_DIGEST},
 	{"rate-mbit", required_argument, NULL, OPT_RATE},
 	{"connections", required_argument, NULL, OPT_CONNECTIONS},
 	{"readers", required_argument, NULL, OPT_READERS},
@@ -82,6 +84,9 @@ void copy_args_help(const char *synopsis)
 	       "  --plain              also without TLS, over a network that you trust\n"
 	       "  --compression 0-10   default 7; 0 sends plain\n"
 	       "  --adaptive           move compression with the load\n"
+	       "  --digest D           of each chunk: xxh3-128 (default), or sha-256, a proof "
+	       "against "
+	       "tampering\n"
 	       "  --rate-mbit N        limit on the wire, million bits a second\n"
 	       "  --connections N      default 4\n"
 	       "  --readers N --workers N --memory-mib N   default: by the machine\n"
@@ -155,6 +160,11 @@ static int take_option(struct copy_args *args, int option)
 	case OPT_ADAPTIVE:
 		o->adaptive = true;
 		return 0;
+	case OPT_DIGEST:
+		if (wire_digest_named(optarg, &o->digest))
+			return 0;
+		fprintf(stderr, "migrator: --digest is xxh3-128 or sha-256\n");
+		return CMD_USAGE;
 	case OPT_RATE:
 		rc = number("rate-mbit", 0, 1000000, &n);
 		atomic_store(&args->control.rate_mbit, n);

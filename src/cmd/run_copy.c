@@ -130,6 +130,7 @@ static void tell_kept(const struct run *r)
 
 int run_copy(struct run *r)
 {
+	enum wire_digest_kind digest = WIRE_DIGEST_XXH3_128;
 	int rc = make_run_id(r);
 
 	if (rc == 0)
@@ -140,8 +141,12 @@ int run_copy(struct run *r)
 		rc = keep_holes(r, r->holes.list);
 	if (rc < 0)
 		return rc;
+	if (!wire_digest_named(r->plan->copy.digest, &digest))
+		return fail_code(EINVAL, "PLAN_INVALID", "the plan's digest, %s, is not known",
+				 r->plan->copy.digest);
 	r->copy_options = (struct copy_options){.map = r->map,
 						.targets = r->targets,
+						.digest = digest,
 						.compression = r->plan->copy.compression,
 						.adaptive = r->plan->copy.adaptive,
 						.connections = r->plan->copy.connections,

@@ -110,6 +110,7 @@ struct copy_options {
 	const struct map *map;		   /* finished */
 	const struct copy_target *targets; /* one for each disk of the map */
 	uint8_t run_id[WIRE_RUN_ID_BYTES]; /* same id: what is durable is skipped unread */
+	enum wire_digest_kind digest;	   /* 0: XXH3-128 */
 	unsigned compression;		   /* 0..COPY_COMPRESSION_MAX */
 	bool adaptive;			   /* move compression with the load, at most to 10 */
 	unsigned connections;		   /* per disk; 0: default */
@@ -152,8 +153,8 @@ struct copy_disk_result {
 	uint64_t wire_bytes;	   /* sent, TLS and all */
 	uint64_t received_bytes;   /* answers: digests, and marks of blocks */
 	bool verified_digests;	   /* the receiver keeps digests: false with a foreign server */
-	/* For each chunk: WIRE_DIGEST_BYTES. Meaningful where data[i] is set; the others are zero.
-	 */
+	/* For each chunk: wire_digest_bytes(). Meaningful where data[i] is set; the others are
+	 * zero. */
 	uint8_t *digests;
 	uint8_t *data;		 /* one byte a chunk: holds a byte that is not zero */
 	struct copy_hole *holes; /* by offset; of this call of copy_run() */

@@ -215,7 +215,7 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 	return true;
 }
 
-void pack_scan(struct item *item)
+void pack_scan(struct item *item, enum wire_digest_kind digest)
 {
 	item->patch = PATCH_NONE;
 	item->wire.patch = false;
@@ -228,7 +228,7 @@ void pack_scan(struct item *item)
 	/* For people: what of the map was zero. Gaps outside the map are no part of it. */
 	item->zero_bytes = item->bytes - item->plain_bytes;
 	item->zero_bytes -= min_of(item->zero_bytes, item->bytes - item->map_bytes);
-	wire_digest(item->data, item->bytes, item->wire.digest);
+	wire_digest_of(digest)(item->data, item->bytes, item->wire.digest);
 }
 
 void pack_compress(struct packer *p, struct item *item, unsigned compression)

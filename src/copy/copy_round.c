@@ -74,6 +74,7 @@ static int open_nbd(struct round *r, uint64_t timeout_ms, unsigned window_log,
 		.pin = t->pin,
 		.plain_ok = t->plain_ok,
 		.no_extension = o->no_extension,
+		.digest = o->digest,
 		.window = r->engine->budget.items,
 		.stream_window_log = window_log,
 		.timeout_ms = timeout_ms,
@@ -112,7 +113,8 @@ static int make_state(struct round *r)
 	/* Zeroed pages cost nothing until they are written: an empty disk needs next to no memory.
 	 */
 	s->flags = calloc(max_of(s->chunks, (uint64_t)1), 1);
-	s->digests = calloc(max_of(s->chunks, (uint64_t)1), WIRE_DIGEST_BYTES);
+	s->digest_bytes = wire_digest_bytes(r->engine->options->digest);
+	s->digests = calloc(max_of(s->chunks, (uint64_t)1), s->digest_bytes);
 	result->data = s->flags;
 	result->digests = s->digests;
 	result->chunks = s->chunks;
@@ -230,8 +232,8 @@ static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_s
 		if (state != WIRE_DATA)
 			continue;
 		*flags |= CHUNK_DATA;
-		memcpy(s->digests + (first + i) * WIRE_DIGEST_BYTES,
-		       digests + i * WIRE_DIGEST_BYTES, WIRE_DIGEST_BYTES);
+		memcpy(s->digests + (first + i) * s->digest_bytes, digests + i * s->digest_bytes,
+		       s->digest_bytes);
 	}
 	return 0;
 }

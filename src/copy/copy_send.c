@@ -36,8 +36,8 @@ static void mark_done(struct disk_state *s, const struct item *item)
 		switch (item->kind) {
 		case ITEM_CHUNK:
 			s->flags[i] = CHUNK_KNOWN | CHUNK_DATA | CHUNK_DONE | CHUNK_OURS;
-			memcpy(s->digests + i * WIRE_DIGEST_BYTES, item->wire.digest,
-			       WIRE_DIGEST_BYTES);
+			memcpy(s->digests + i * s->digest_bytes, item->wire.digest,
+			       s->digest_bytes);
 			break;
 		case ITEM_ZERO:
 			s->flags[i] = CHUNK_KNOWN | CHUNK_DONE | CHUNK_OURS;

@@ -103,8 +103,8 @@ static void compare(const struct round *r, struct item *item)
 
 	if (!(flags & CHUNK_KNOWN) || (item->kind == ITEM_CHUNK) != !!(flags & CHUNK_DATA))
 		return;
-	if (item->kind == ITEM_CHUNK && memcmp(s->digests + item->chunk * WIRE_DIGEST_BYTES,
-					       item->wire.digest, WIRE_DIGEST_BYTES) != 0)
+	if (item->kind == ITEM_CHUNK && memcmp(s->digests + item->chunk * s->digest_bytes,
+					       item->wire.digest, s->digest_bytes) != 0)
 		item->patch = r->info.patch_ok ? PATCH_ASK : PATCH_NONE;
 	else
 		item->kind = ITEM_KEEP;
@@ -122,7 +122,7 @@ void *worker_main(void *arg)
 		unsigned compression = r->info.zstd_ok ? atomic_load(&r->engine->compression) : 0;
 
 		if (item->patch != PATCH_MADE) {
-			pack_scan(item);
+			pack_scan(item, r->engine->options->digest);
 			compare(r, item);
 		}
 		if (item->patch == PATCH_ASK) {

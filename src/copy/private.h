@@ -140,7 +140,7 @@ void pack_fini(struct packer *p);
  * Scan and digest the item's chunk: a chunk of zeros becomes an ITEM_ZERO. Then compress it, unless
  * that saves less than 3 %.
  */
-void pack_scan(struct item *item);
+void pack_scan(struct item *item, enum wire_digest_kind digest);
 void pack_compress(struct packer *p, struct item *item, unsigned compression);
 
 /*
@@ -325,7 +325,8 @@ struct disk_state {
 	uint64_t target_bytes;
 	uint64_t chunks;
 	uint8_t *flags;	  /* one a chunk */
-	uint8_t *digests; /* WIRE_DIGEST_BYTES a chunk, where CHUNK_DATA */
+	uint8_t *digests; /* digest_bytes a chunk, where CHUNK_DATA */
+	size_t digest_bytes;
 	bool has_digests; /* the receiver speaks our extension */
 	struct rescue rescue;
 };

@@ -18,8 +18,8 @@
  * and library versions give the same bytes.
  *
  * A qcow2 carries the Merkle root of the disk in a header extension, type IMAGE_EXTENSION, which
- * other readers skip: version 1 | digest 1 (1: XXH3-128) | chunk size as a power of two 1 (20)
- * | zeros 5 | bytes of the disk 8 | root 32. The format is docs/interop/qcow2.txt of QEMU.
+ * other readers skip: version 1 | digest 1 (1: XXH3-128, 2: SHA-256) | chunk size as a power of two
+ * 1 (20) | zeros 5 | bytes of the disk 8 | root 32. The format is docs/interop/qcow2.txt of QEMU.
  */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
@@ -37,6 +37,9 @@
 #define IMAGE_THREADS_MAX 64
 #define IMAGE_PART_BYTES  (16u << 20)
 #define IMAGE_DIGEST_ROOM 32
+
+/* Of the chunks that the Merkle root is over; the numbers of the protocol. */
+enum image_digest { IMAGE_XXH3_128 = 1, IMAGE_SHA256 = 2 };
 
 enum image_format { IMAGE_QCOW2, IMAGE_RAW };
 
@@ -59,16 +62,16 @@ struct image_source {
 	const char *name;     /* for reasons */
 	uint64_t disk_bytes;  /* so much of it */
 	uint64_t image_bytes; /* what a machine will see: 0 or more than the disk, rest zero */
-	/* XXH3-128 of plain bytes, for the Merkle root; the rest of out is not looked at. Any
-	 * thread. */
+	enum image_digest digest_kind; /* 0: XXH3-128 */
+	/* That digest of plain bytes, for the Merkle root; of XXH3-128 the first 16 bytes of out
+	 * count. Any thread. */
 	void (*digest)(const void *data, size_t bytes, uint8_t out[IMAGE_DIGEST_ROOM]);
 	/*
 	 * What is known of a chunk: a zero one is not read; the digest of one with data is compared
 	 * with what is read, and another is -EBADMSG with IMAGE_MEDIUM_DIFFERS. NULL: nothing is
 	 * known. Any thread.
 	 */
-	enum image_knowledge (*known)(void *ctx, uint64_t chunk,
-				      uint8_t digest[MERKLE_DIGEST_BYTES]);
+	enum image_knowledge (*known)(void *ctx, uint64_t chunk, uint8_t digest[IMAGE_DIGEST_ROOM]);
 	void *known_ctx;
 	/*
 	 * The Merkle root that was verified. Another one is -EBADMSG with IMAGE_MEDIUM_DIFFERS
@@ -173,8 +176,10 @@ void image_close(struct image *i); /* accepts NULL */
 enum image_format image_format(const struct image *i);
 uint64_t image_size(const struct image *i); /* what a machine sees, in bytes */
 
-/* The Merkle root that the image carries, and of how many bytes from its start; false: none. */
-bool image_root(const struct image *i, uint8_t root[MERKLE_ROOT_BYTES], uint64_t *disk_bytes);
+/* The Merkle root that the image carries, over which digests, and of how many bytes from its start;
+ * false: none. */
+bool image_root(const struct image *i, uint8_t root[MERKLE_ROOT_BYTES], enum image_digest *digest,
+		uint64_t *disk_bytes);
 
 /* Inside of [0, size); past it is -EINVAL. */
 int image_read(struct image *i, void *buf, size_t bytes, uint64_t offset_bytes);

@@ -167,7 +167,8 @@ static void add_leaves(struct layout *l, const struct packed *p)
 	/* What a state brought is in the tree already. */
 	for (uint64_t i = p->chunk; i < p->chunk + p->count; i++)
 		if (i >= l->merkle.leaves)
-			merkle_add(&l->merkle, p->zero ? digest_of_zeros(l, i) : p->digest);
+			merkle_add(&l->merkle, p->zero ? digest_of_zeros(l, i) : p->digest,
+				   image_digest_bytes(&l->source));
 }
 
 /* Zeros from next_cluster up to end: nothing in a qcow2. */

@@ -234,7 +234,10 @@ static int write_head(struct layout *l, const struct tables *t,
 	skip(&w, 7);
 	writer_be(&w, IMAGE_EXTENSION, 4);
 	writer_be(&w, 8 + 8 + MERKLE_ROOT_BYTES, 4);
-	writer_bytes(&w, "\1\1\24\0\0\0\0", 8);
+	writer_be(&w, 1, 1);
+	writer_be(&w, l->source.digest_kind == IMAGE_SHA256 ? IMAGE_SHA256 : IMAGE_XXH3_128, 1);
+	writer_be(&w, 20, 1);
+	skip(&w, 5);
 	writer_be(&w, l->source.disk_bytes, 8);
 	writer_bytes(&w, root, MERKLE_ROOT_BYTES);
 	return l->sink->part(l->sink->ctx, &p);

@@ -30,7 +30,8 @@ static void write_subject(const struct layout *l, uint8_t out[SUBJECT_BYTES])
 			o->compression == IMAGE_ZSTD ? ZSTD_versionString() : zlibVersion(),
 			sizeof(library) - 1);
 	writer_bytes(&w, MAGIC, 8);
-	writer_be(&w, o->format, 1);
+	/* As it was before there was another digest than XXH3-128. */
+	writer_be(&w, (l->source.digest_kind == IMAGE_SHA256 ? 0x10u : 0u) | o->format, 1);
 	writer_be(&w, o->compression, 1);
 	writer_be(&w, o->level, 2);
 	writer_be(&w, o->part_bytes, 8);

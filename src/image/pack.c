@@ -148,7 +148,7 @@ static void pack_clusters(struct packer *k, struct slot *s, bool raw)
 }
 
 static enum image_knowledge known(const struct pack *p, uint64_t chunk,
-				  uint8_t digest[MERKLE_DIGEST_BYTES])
+				  uint8_t digest[IMAGE_DIGEST_ROOM])
 {
 	return p->source.known ? p->source.known(p->source.known_ctx, chunk, digest)
 			       : IMAGE_UNKNOWN;
@@ -158,7 +158,7 @@ static int read_chunk(const struct pack *p, struct slot *s)
 {
 	uint64_t offset = s->packed.chunk * IMAGE_CHUNK_BYTES;
 	size_t bytes = (size_t)min_of((uint64_t)IMAGE_CHUNK_BYTES, p->source.disk_bytes - offset);
-	uint8_t expected[MERKLE_DIGEST_BYTES];
+	uint8_t expected[IMAGE_DIGEST_ROOM];
 	int rc = io_pread(p->source.fd, s->plain, bytes, offset, p->source.name);
 
 	if (rc < 0)
@@ -168,7 +168,7 @@ static int read_chunk(const struct pack *p, struct slot *s)
 	memset(s->plain + bytes, 0, IMAGE_CHUNK_BYTES - bytes);
 	p->source.digest(s->plain, bytes, s->packed.digest);
 	if (known(p, s->packed.chunk, expected) == IMAGE_DATA &&
-	    memcmp(expected, s->packed.digest, MERKLE_DIGEST_BYTES) != 0)
+	    memcmp(expected, s->packed.digest, image_digest_bytes(&p->source)) != 0)
 		return fail_code(EBADMSG, "IMAGE_MEDIUM_DIFFERS",
 				 "%s holds other bytes in the %zu from byte %llu on than were "
 				 "written and verified there",
@@ -204,7 +204,7 @@ static bool claim(struct pack *p, struct packed *out)
 	if (first >= p->chunks)
 		return false;
 	while (n < ZERO_RUN_MAX && first + n < p->chunks) {
-		uint8_t digest[MERKLE_DIGEST_BYTES];
+		uint8_t digest[IMAGE_DIGEST_ROOM];
 		uint64_t offset = (first + n) * IMAGE_CHUNK_BYTES;
 		uint64_t end = min_of(offset + IMAGE_CHUNK_BYTES, p->source.disk_bytes);
 		enum image_knowledge k = known(p, first + n, digest);

@@ -9,6 +9,11 @@
 
 #include "image/image.h"
 
+static inline size_t image_digest_bytes(const struct image_source *s)
+{
+	return s->digest_kind == IMAGE_SHA256 ? 32 : 16;
+}
+
 #define PACK_CLUSTER_BITS   16
 #define PACK_CLUSTER_BYTES  (1u << PACK_CLUSTER_BITS)
 #define PACK_CHUNK_CLUSTERS (IMAGE_CHUNK_BYTES / PACK_CLUSTER_BYTES)

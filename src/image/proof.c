@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include "base/leaves.h"
 #include "base/num.h"
-#include "image/image.h"
+#include "image/pack.h"
 
 #define LEAVES_MAX_BYTES (256 * MIB)
 
@@ -17,6 +17,7 @@ struct image_proof {
 	uint8_t root[MERKLE_ROOT_BYTES];
 	char *data;	      /* verify.leaves */
 	const uint8_t **leaf; /* in it, of each chunk; NULL: zeros */
+	size_t digest_bytes;  /* of each */
 };
 
 void image_proof_close(struct image_proof *p)
@@ -28,13 +29,13 @@ void image_proof_close(struct image_proof *p)
 	free(p);
 }
 
-static enum image_knowledge known(void *ctx, uint64_t chunk, uint8_t digest[MERKLE_DIGEST_BYTES])
+static enum image_knowledge known(void *ctx, uint64_t chunk, uint8_t digest[IMAGE_DIGEST_ROOM])
 {
 	const struct image_proof *p = ctx;
 
 	if (!p->leaf[chunk])
 		return IMAGE_ZERO;
-	memcpy(digest, p->leaf[chunk], MERKLE_DIGEST_BYTES);
+	memcpy(digest, p->leaf[chunk], p->digest_bytes);
 	return IMAGE_DATA;
 }
 
@@ -55,6 +56,8 @@ static int check(const struct image_proof *p, const struct leaves *l, const char
 		return fail(ENOMEM, "memory for %s", path);
 	if (l->size_bytes != source->disk_bytes)
 		return invalid(path, "is of a disk of another size");
+	if (l->digest_bytes != image_digest_bytes(source))
+		return invalid(path, "has other digests than verify.json");
 	source->digest(zeros, IMAGE_CHUNK_BYTES, zero);
 	source->digest(zeros, rest ? rest : IMAGE_CHUNK_BYTES, last);
 	leaves_root(l, zero, last, root);
@@ -70,6 +73,7 @@ static int take_leaves(struct image_proof *p, const struct leaves *l)
 	p->leaf = calloc(l->chunks, sizeof(*p->leaf));
 	if (!p->leaf)
 		return fail(ENOMEM, "memory for the digests of the disk");
+	p->digest_bytes = l->digest_bytes;
 	leaves_begin(l, &c);
 	for (uint64_t i = 0; i < l->chunks; i++)
 		p->leaf[i] = leaves_next(&c);

@@ -119,11 +119,13 @@ uint64_t image_size(const struct image *i)
 	return i->size_bytes;
 }
 
-bool image_root(const struct image *i, uint8_t root[MERKLE_ROOT_BYTES], uint64_t *disk_bytes)
+bool image_root(const struct image *i, uint8_t root[MERKLE_ROOT_BYTES], enum image_digest *digest,
+		uint64_t *disk_bytes)
 {
 	if (!i->has_root)
 		return false;
 	memcpy(root, i->root, MERKLE_ROOT_BYTES);
+	*digest = i->digest;
 	*disk_bytes = i->disk_bytes;
 	return true;
 }

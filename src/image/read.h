@@ -22,6 +22,7 @@ struct image {
 	uint64_t size_bytes, file_bytes;
 	bool has_root;
 	uint8_t root[MERKLE_ROOT_BYTES];
+	enum image_digest digest; /* that it is over */
 	uint64_t disk_bytes;
 
 	/* qcow2 */

@@ -88,7 +88,10 @@ static void find_root(struct image *i, struct cursor c)
 		cursor_skip(&c, -bytes & 7);
 		if (!cursor_ok(&body) || type == 0)
 			return;
-		if (type != IMAGE_EXTENSION || cursor_u8(&body) != 1 || cursor_u8(&body) != 1 ||
+		if (type != IMAGE_EXTENSION || cursor_u8(&body) != 1)
+			continue;
+		i->digest = cursor_u8(&body);
+		if ((i->digest != IMAGE_XXH3_128 && i->digest != IMAGE_SHA256) ||
 		    cursor_u8(&body) != 20)
 			continue;
 		cursor_skip(&body, 5);

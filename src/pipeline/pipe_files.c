@@ -71,6 +71,8 @@ int sync_disks(const json_t *plan, const json_t *verify, json_t **out)
 		if (!one)
 			return fail_code(EINVAL, "PLAN_BAD", "the receiver's plan: %s",
 					 err_reason());
+		if (*pipe_option(verify, "digest"))
+			json_object_set(one, "digest", json_object_get(verify, "digest"));
 		json_array_append_new(list, one);
 	}
 	*out = steal_ptr(&list);
@@ -208,12 +210,13 @@ int local_disk_open(struct course *c, const json_t *disk, const char *fetched)
 	return rc < 0 ? rc : steal_fd(&fd);
 }
 
-static void digest(const void *data, size_t bytes, uint8_t out[MERKLE_DIGEST_BYTES])
+/* That the disk was verified by. */
+static enum wire_digest_kind digest_of(const json_t *disk)
 {
-	uint8_t whole[WIRE_DIGEST_MAX];
+	enum wire_digest_kind kind = WIRE_DIGEST_XXH3_128;
 
-	wire_digest(data, bytes, whole);
-	memcpy(out, whole, MERKLE_DIGEST_BYTES);
+	(void)wire_digest_named(pipe_option(disk, "digest"), &kind);
+	return kind;
 }
 
 static int describe(const json_t *disk, const char *format, const char *path,
@@ -223,10 +226,11 @@ static int describe(const json_t *disk, const char *format, const char *path,
 
 	hex_encode(result->root, MERKLE_ROOT_BYTES, root);
 	return json_array_append_new(
-		       files, json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:b}", "path", path,
+		       files, json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:b}", "path", path,
 					"format", format, "disk", json_object_get(disk, "index"),
 					"size_bytes", json_u64(result->image_bytes), "file_bytes",
-					json_u64(result->file_bytes), "root", root, "proved",
+					json_u64(result->file_bytes), "digest",
+					wire_digest_name(digest_of(disk)), "root", root, "proved",
 					*pipe_option(disk, "root") != 0)) < 0
 		       ? fail(ENOMEM, "%s", path)
 		       : 0;
@@ -276,10 +280,12 @@ int local_pack(struct local_packing *k, const json_t *disk, int fd, const char *
 	struct image_proof *proof = NULL;
 	struct image_result result;
 	char name[32];
+	enum wire_digest_kind digest = digest_of(disk);
 	struct image_source source = {.fd = fd,
 				      .name = name,
 				      .disk_bytes = pipe_option_u64(disk, "size_bytes"),
-				      .digest = digest};
+				      .digest_kind = (enum image_digest)digest,
+				      .digest = wire_digest_of(digest)};
 	int rc = image_format_parse(format, &options.format);
 
 	snprintf(name, sizeof(name), "disk %llu", index);

@@ -88,7 +88,7 @@ static int take_one_of(const json_t *v, const char *key, const char *const words
 static int take(const char *key, const json_t *v, struct plan_job *job)
 {
 	static const char *const exits[] = {"poweroff", "reboot", "shell", NULL};
-	static const char *const digests[] = {"xxh3-128", NULL};
+	static const char *const digests[] = {"xxh3-128", "sha-256", NULL};
 	uint64_t n = 0;
 	int rc;
 
@@ -102,7 +102,8 @@ static int take(const char *key, const json_t *v, struct plan_job *job)
 		return take_one_of(v, key, exits, "\"poweroff\", \"reboot\" or \"shell\"",
 				   &job->exit);
 	if (!strcmp(key, "digest"))
-		return take_one_of(v, key, digests, "\"xxh3-128\"", &job->copy.digest);
+		return take_one_of(v, key, digests, "\"xxh3-128\" or \"sha-256\"",
+				   &job->copy.digest);
 	if (!strcmp(key, "allow"))
 		return take_texts(v, key, &job->allow);
 	if (!strcmp(key, "exclude_disks"))

@@ -82,7 +82,7 @@ struct plan_copy {
 	unsigned compression; /* 0-10 */
 	bool adaptive;
 	uint64_t rate_mbit; /* 0 = no limit */
-	const char *digest; /* "xxh3-128" */
+	const char *digest; /* "xxh3-128" or "sha-256" */
 	unsigned connections;
 	uint64_t holes_max;	    /* so many places of the source may be unreadable */
 	const char **holes_outside; /* only in files outside of these paths; NULL-ended, or NULL */

@@ -68,8 +68,9 @@ json_t *control_disks(struct control *c)
 		hex_encode(f.run_id, sizeof(f.run_id), run);
 		json_array_append_new(
 			list,
-			json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "index", (int)i,
-				  "size_bytes", json_u64(store_size_bytes(s)), "chunks",
+			json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b}", "index",
+				  (int)i, "digest", wire_digest_name(store_digest(s)), "size_bytes",
+				  json_u64(store_size_bytes(s)), "chunks",
 				  json_u64(f.durable.chunks), "durable_chunks",
 				  json_u64(f.durable.durable_chunks), "known_chunks",
 				  json_u64(f.durable.known_chunks), "pending_chunks",
@@ -90,11 +91,13 @@ static void get_target(struct control *c, struct control_reply *out)
 	bool files = disks_are_files(c->receiver->disks);
 
 	control_json(out, 200,
-		     json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:o}", "version", COLDLIFT_VERSION,
-			       "kind", files ? "files" : "devices", "free_bytes",
+		     json_pack("{s:s, s:s, s:o, s:i, s:i, s:s, s:[s, s], s:o}", "version",
+			       COLDLIFT_VERSION, "kind", files ? "files" : "devices", "free_bytes",
 			       files ? json_u64(disks_free_bytes(c->receiver->disks)) : json_null(),
 			       "max_disks", DISKS_MAX, "chunk_bytes", (int)WIRE_CHUNK_BYTES,
-			       "digest", "xxh3-128", "disks", control_disks(c)));
+			       "digest", wire_digest_name(WIRE_DIGEST_XXH3_128), "digests",
+			       wire_digest_name(WIRE_DIGEST_XXH3_128),
+			       wire_digest_name(WIRE_DIGEST_SHA256), "disks", control_disks(c)));
 }
 
 /* A failure of ours in the shape of the service. */

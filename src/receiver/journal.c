@@ -61,7 +61,7 @@ static void encode_head(const struct journal_subject *s, uint64_t id,
 	writer_be(&w, s->disk_bytes, 8);
 	writer_be(&w, s->disk_identity, 8);
 	writer_be(&w, WIRE_CHUNK_BYTES, 4);
-	writer_be(&w, WIRE_DIGEST_XXH3_128, 4);
+	writer_be(&w, s->digest ? s->digest : WIRE_DIGEST_XXH3_128, 4);
 	writer_be(&w, id, 8);
 	w.at = raw + JOURNAL_HEAD_BYTES - 8;
 	writer_be(&w, sum(raw, JOURNAL_HEAD_BYTES - 8), 8);
@@ -117,8 +117,13 @@ static int foreign(const char *name, const char *why)
 			 name, why);
 }
 
+static bool digest_sane(uint32_t kind)
+{
+	return kind == WIRE_DIGEST_XXH3_128 || kind == WIRE_DIGEST_SHA256;
+}
+
 static int check_head(const uint8_t *raw, const struct journal_subject *s, const char *name,
-		      uint64_t *id)
+		      uint64_t *id, uint32_t *digest)
 {
 	struct cursor c = cursor_of(raw, JOURNAL_HEAD_BYTES);
 	const uint8_t *magic = cursor_bytes(&c, 8);
@@ -136,8 +141,11 @@ static int check_head(const uint8_t *raw, const struct journal_subject *s, const
 		return foreign(name, "belongs to a disk of another size");
 	if (cursor_be64(&c) != s->disk_identity)
 		return foreign(name, "belongs to another file than the one that is there now");
-	if (cursor_be32(&c) != WIRE_CHUNK_BYTES || cursor_be32(&c) != WIRE_DIGEST_XXH3_128)
-		return foreign(name, "counts in other chunks or digests");
+	if (cursor_be32(&c) != WIRE_CHUNK_BYTES)
+		return foreign(name, "counts in other chunks");
+	*digest = cursor_be32(&c);
+	if (!digest_sane(*digest))
+		return foreign(name, "has digests of a kind that this receiver does not know");
 	*id = cursor_be64(&c);
 	return 0;
 }
@@ -154,6 +162,9 @@ static bool record_sane(const struct journal_record *r, uint64_t chunks)
 		return r->count > 0 && range_ok(r->chunk, r->count, chunks);
 	case JOURNAL_RUN:
 		return r->count == 0 && r->chunk == 0;
+	case JOURNAL_DIGEST:
+		return r->count == 0 && r->chunk == 0 && digest_sane(r->value[0]) &&
+		       io_is_zero(r->value + 1, sizeof(r->value) - 1);
 	}
 	return false;
 }
@@ -196,11 +207,16 @@ static int replay(const uint8_t *data, size_t bytes, const struct journal_subjec
 {
 	uint64_t chunks = div_up(s->disk_bytes, WIRE_CHUNK_BYTES);
 	const uint8_t *at = data + JOURNAL_HEAD_BYTES;
+	struct journal_record first = {.kind = JOURNAL_DIGEST};
+	uint32_t digest = 0;
 	int rc;
 
 	if (bytes < JOURNAL_HEAD_BYTES)
 		return foreign(name, "is too short for a journal");
-	rc = check_head(data, s, name, &j->id);
+	rc = check_head(data, s, name, &j->id, &digest);
+	first.value[0] = (uint8_t)digest;
+	if (rc == 0 && digest != WIRE_DIGEST_XXH3_128)
+		rc = apply(ctx, &first);
 	if (rc < 0)
 		return rc;
 	for (; at + JOURNAL_RECORD_BYTES <= data + bytes; at += JOURNAL_RECORD_BYTES) {

@@ -39,6 +39,9 @@ enum journal_kind {
 	JOURNAL_RUN = 4,      /* what follows belongs to this run id; chunk and count are 0 */
 	JOURNAL_OLD_DATA = 5, /* as DATA and ZERO, from a run before the last RUN; by compaction */
 	JOURNAL_OLD_ZERO = 6,
+	/* Digests are of this kind (value[0]) from here on: no chunk with data is known any more.
+	 * Chunk and count are 0. */
+	JOURNAL_DIGEST = 7,
 };
 
 struct journal_record {
@@ -53,11 +56,15 @@ struct journal_subject {
 	uint32_t disk;
 	uint64_t disk_bytes;
 	uint64_t disk_identity; /* inode number of a file; 0 for a device */
+	/* Of a journal that is begun, enum wire_digest_kind; 0: XXH3-128. One that is there has its
+	 * own. */
+	uint32_t digest;
 };
 
 struct journal;
 
-/* Called for each record in order while opening; its error ends the opening. */
+/* Called for each record in order while opening; its error ends the opening. A journal whose head
+ * names another digest than XXH3-128 begins with a DIGEST record, in what is told here. */
 typedef int (*journal_apply_fn)(void *ctx, const struct journal_record *r);
 
 /*

@@ -124,6 +124,11 @@ static uint32_t enter(struct session *s, struct store *store, const char **text)
 		return NBD_REP_ERR_POLICY;
 	}
 	s->token_entered = true;
+	if (s->extension && store_speak(store, s->has_run, s->digest) < 0) {
+		*text = err_reason();
+		return NBD_REP_ERR_SHUTDOWN;
+	}
+	s->store_speaks = s->extension;
 	return 0;
 }
 
@@ -291,7 +296,6 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 	struct wire_grant grant = {.version = WIRE_EXTENSION_VERSION,
 				   .features = WIRE_FEATURE_PATCH | WIRE_FEATURE_TO_PATCH,
 				   .chunk_shift = WIRE_CHUNK_SHIFT,
-				   .digest = WIRE_DIGEST_XXH3_128,
 				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
 				   .request_max = WIRE_CHUNK_REQUEST_MAX};
 	uint8_t raw[WIRE_OFFER_REPLY_BYTES];
@@ -302,9 +306,12 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 		return refuse(s, h->option, NBD_REP_ERR_INVALID, "malformed request");
 	if (!s->structured)
 		return refuse(s, h->option, NBD_REP_ERR_INVALID, "structured replies come first");
-	if (offer.chunk_shift != WIRE_CHUNK_SHIFT || offer.digest != WIRE_DIGEST_XXH3_128)
+	if (offer.chunk_shift != WIRE_CHUNK_SHIFT ||
+	    (offer.digest != WIRE_DIGEST_XXH3_128 && offer.digest != WIRE_DIGEST_SHA256))
 		return refuse(s, h->option, NBD_REP_ERR_INVALID,
-			      "chunks are of 1 MiB and digests XXH3-128 here");
+			      "chunks are of 1 MiB and digests XXH3-128 or SHA-256 here");
+	s->digest = offer.digest;
+	grant.digest = offer.digest;
 	memcpy(s->run_id, offer.run_id, sizeof(s->run_id));
 	s->has_run = memcmp(offer.run_id, no_run, sizeof(no_run)) != 0;
 	s->extension = true;
@@ -454,6 +461,8 @@ int session_run(struct conn *c)
 		rc = serve(&s);
 	if (rc == 0 || rc == -EPIPE)
 		wire_stream_close(s.stream);
+	if (s.store_speaks)
+		store_hush(s.store);
 	if (s.store_entered)
 		store_leave(s.store);
 	if (s.token_entered)

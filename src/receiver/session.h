@@ -18,10 +18,12 @@ struct session {
 	bool structured;
 	bool allocation; /* base:allocation is set */
 	bool extension;
-	bool has_run; /* the client gave a run id */
+	enum wire_digest_kind digest; /* that was agreed on, with the extension */
+	bool has_run;		      /* the client gave a run id */
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
-	struct store *store;			    /* of the export that was opened */
-	bool token_entered, store_entered, counted; /* what is to be left at the end */
+	struct store *store; /* of the export that was opened */
+	bool token_entered, store_entered, store_speaks,
+		counted; /* what is to be left at the end */
 	unsigned wrong_tokens;
 	uint8_t *data;	 /* SESSION_DATA_BYTES: what was or will be on the wire */
 	uint8_t *blocks; /* WIRE_CHUNK_BYTES: a second one, for what is made of it */

@@ -126,7 +126,7 @@ static int take_chunk(struct session *s, uint64_t chunk, size_t chunk_bytes,
 				   blocks == s->data ? s->blocks : s->data, h->digest,
 				   session_run_id(s));
 	whole = whole_chunk(s, h, chunk_bytes, blocks);
-	wire_digest(whole, chunk_bytes, digest);
+	wire_digest_of(s->digest)(whole, chunk_bytes, digest);
 	if (memcmp(digest, h->digest, sizeof(digest)) != 0)
 		return fail(EBADMSG,
 			    "chunk %" PRIu64 " of disk%u does not match its digest; it was damaged "
@@ -162,6 +162,8 @@ int session_chunk_write(struct session *s, const struct nbd_request *q)
 	} else {
 		chunk_bytes = (size_t)min_of((uint64_t)WIRE_CHUNK_BYTES, size - q->offset);
 		rc = wire_chunk_head_parse(raw, q->length, chunk_bytes, &head);
+		if (rc == 0 && head.digest_kind != s->digest)
+			rc = -EINVAL;
 		if (rc < 0)
 			s->in_stream = false;
 		rc = rc < 0 ? fail(EINVAL, "a chunk whose head is malformed")
@@ -190,6 +192,7 @@ static int send_digests(struct session *s, const struct nbd_request *q, uint64_t
 			uint64_t end)
 {
 	struct writer w = writer_of(s->data, WIRE_DIGESTS_MAX_BYTES);
+	size_t digest_bytes = wire_digest_bytes(s->digest);
 	int rc;
 
 	writer_be(&w, *chunk, 8);
@@ -198,9 +201,9 @@ static int send_digests(struct session *s, const struct nbd_request *q, uint64_t
 		struct store_run run;
 		uint64_t max;
 
-		if (room < WIRE_DIGESTS_RUN_BYTES + WIRE_DIGEST_BYTES)
+		if (room < WIRE_DIGESTS_RUN_BYTES + digest_bytes)
 			break;
-		max = (room - WIRE_DIGESTS_RUN_BYTES) / WIRE_DIGEST_BYTES;
+		max = (room - WIRE_DIGESTS_RUN_BYTES) / digest_bytes;
 		/* Written behind the run's head, so that state and digests are of one moment. */
 		store_run_at(s->store, *chunk, min_of(max, end - *chunk), session_run_id(s), &run,
 			     w.at + WIRE_DIGESTS_RUN_BYTES);
@@ -212,7 +215,7 @@ static int send_digests(struct session *s, const struct nbd_request *q, uint64_t
 			  1);
 		writer_be(&w, 0, 2);
 		if (run.state == WIRE_DATA)
-			w.at += run.count * WIRE_DIGEST_BYTES;
+			w.at += run.count * digest_bytes;
 		*chunk += run.count;
 	}
 	rc = session_reply_part(s, q, NBD_REPLY_DIGESTS, *chunk == end, (uint32_t)writer_used(&w));

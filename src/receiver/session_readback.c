@@ -40,7 +40,8 @@ static void end_run(struct report *p)
 	writer_be(&w, 0, 2);
 }
 
-static void add_finding(struct report *p, uint64_t count, const struct store_found *f)
+static void add_finding(struct report *p, uint64_t count, const struct store_found *f,
+			size_t digest_bytes)
 {
 	bool joins = p->run && p->run_state == (unsigned)f->state && p->run_flags == flags_of(f);
 
@@ -54,7 +55,7 @@ static void add_finding(struct report *p, uint64_t count, const struct store_fou
 	}
 	p->run_count += (uint32_t)count;
 	if (f->state == WIRE_DATA)
-		writer_bytes(&p->w, f->digest, WIRE_DIGEST_BYTES);
+		writer_bytes(&p->w, f->digest, digest_bytes);
 	p->next += count;
 }
 
@@ -74,6 +75,7 @@ static int send_report(struct session *s, struct report *p, bool last)
 static int send_some(struct session *s)
 {
 	struct report p = {.w = writer_of(s->data, WIRE_DIGESTS_MAX_BYTES), .first = UINT64_MAX};
+	size_t digest_bytes = wire_digest_bytes(s->digest);
 	bool full, over;
 	int rc = 1;
 
@@ -82,7 +84,7 @@ static int send_some(struct session *s)
 		struct store_found found;
 		uint64_t chunk, count;
 
-		full = p.w.end - p.w.at < WIRE_DIGESTS_RUN_BYTES + WIRE_DIGEST_BYTES;
+		full = (size_t)(p.w.end - p.w.at) < WIRE_DIGESTS_RUN_BYTES + digest_bytes;
 		if (full)
 			break;
 		rc = readback_take(s->readback, &chunk, &count, &found);
@@ -90,7 +92,7 @@ static int send_some(struct session *s)
 			break;
 		if (p.first == UINT64_MAX)
 			p.first = chunk;
-		add_finding(&p, count, &found);
+		add_finding(&p, count, &found, digest_bytes);
 	}
 	if (rc < 0) {
 		rc = session_reply_error(s, &s->readback_query, rc);

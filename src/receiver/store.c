@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "receiver/store_private.h"
 
@@ -58,12 +59,36 @@ static void *reserve(uint64_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static void set_digest(struct store *s, enum wire_digest_kind kind)
+{
+	s->digest = kind;
+	s->digest_bytes = wire_digest_bytes(kind);
+}
+
+/* Chunks with data are known by their digests; zeros are zeros by any. Returns how many they were.
+ */
+static uint64_t forget_data(struct store *s)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < s->chunks; i++)
+		if ((s->states[i] & CHUNK_KIND) == WIRE_DATA) {
+			s->states[i] = 0;
+			n++;
+		}
+	return n;
+}
+
 static int apply(void *ctx, const struct journal_record *r)
 {
 	struct store *s = ctx;
 	uint8_t state = 0;
 
 	switch (r->kind) {
+	case JOURNAL_DIGEST:
+		forget_data(s);
+		set_digest(s, r->value[0]);
+		return 0;
 	case JOURNAL_RUN:
 		memcpy(s->run_id, r->value, sizeof(s->run_id));
 		for (uint64_t i = 0; i < s->chunks; i++)
@@ -73,7 +98,7 @@ static int apply(void *ctx, const struct journal_record *r)
 	case JOURNAL_DATA:
 	case JOURNAL_OLD_DATA:
 		state = WIRE_DATA | CHUNK_JOURNALED;
-		memcpy(s->digests + r->chunk * WIRE_DIGEST_BYTES, r->value, WIRE_DIGEST_BYTES);
+		memcpy(store_digest_at(s, r->chunk), r->value, s->digest_bytes);
 		break;
 	case JOURNAL_ZERO:
 	case JOURNAL_OLD_ZERO:
@@ -186,7 +211,7 @@ static struct journal_record record_of(const struct store *s, uint64_t chunk, ui
 
 	if ((state & CHUNK_KIND) == WIRE_DATA) {
 		r.kind = this_run ? JOURNAL_DATA : JOURNAL_OLD_DATA;
-		memcpy(r.value, s->digests + chunk * WIRE_DIGEST_BYTES, WIRE_DIGEST_BYTES);
+		memcpy(r.value, store_digest_at(s, chunk), s->digest_bytes);
 	} else {
 		r.kind = this_run ? JOURNAL_ZERO : JOURNAL_OLD_ZERO;
 	}
@@ -269,6 +294,7 @@ static int open_journal(struct store *s)
 	rc = journal_open(fd, name, &subject, apply, s, &s->journal);
 	if (rc == 0 && !s->is_device)
 		rc = take_holes(s);
+	subject.digest = s->digest;
 	return rc < 0 ? rc : compact(s, &subject, name);
 }
 
@@ -287,6 +313,7 @@ int store_open(const struct store_options *o, struct store **out)
 	s->is_device = o->is_device;
 	s->commit_ms = o->commit_ms;
 	s->vault = o->vault;
+	set_digest(s, WIRE_DIGEST_XXH3_128);
 	vault_name(o->vault, VAULT_DISK, o->disk, s->path);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->commit_lock, NULL);
@@ -301,7 +328,7 @@ int store_open(const struct store_options *o, struct store **out)
 	if (rc == 0) {
 		s->chunks = div_up(s->size_bytes, WIRE_CHUNK_BYTES);
 		s->states = reserve(s->chunks);
-		s->digests = reserve(s->chunks * WIRE_DIGEST_BYTES);
+		s->digests = reserve(s->chunks * WIRE_DIGEST_MAX);
 		s->batch = calloc(STORE_BATCH, sizeof(*s->batch));
 		if (!s->states || !s->digests || !s->batch)
 			rc = fail(ENOMEM, "memory for the state of %s", s->path);
@@ -327,7 +354,7 @@ void store_close(struct store *s)
 	if (s->states)
 		munmap(s->states, s->chunks);
 	if (s->digests)
-		munmap(s->digests, s->chunks * WIRE_DIGEST_BYTES);
+		munmap(s->digests, s->chunks * WIRE_DIGEST_MAX);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->direct_fd >= 0)
@@ -407,8 +434,7 @@ void store_run_at(struct store *s, uint64_t first, uint64_t max, const uint8_t *
 		out->count++;
 	}
 	if (digests && out->state == WIRE_DATA)
-		memcpy(digests, s->digests + first * WIRE_DIGEST_BYTES,
-		       out->count * WIRE_DIGEST_BYTES);
+		memcpy(digests, store_digest_at(s, first), out->count * s->digest_bytes);
 }
 
 static void count_durable(const struct store *s, bool our_run, struct wire_durable *out)
@@ -444,6 +470,79 @@ void store_figures(struct store *s, struct store_figures *out)
 	out->written_bytes = atomic_load(&s->written_bytes);
 	out->commits = s->commits;
 	out->failed = s->error != 0;
+}
+
+enum wire_digest_kind store_digest(struct store *s)
+{
+	LOCK_SCOPE(&s->lock);
+
+	return s->digest;
+}
+
+static bool knows_data(const struct store *s)
+{
+	for (uint64_t i = 0; i < s->chunks; i++)
+		if ((s->states[i] & CHUNK_KIND) == WIRE_DATA)
+			return true;
+	return false;
+}
+
+/*
+ * Under lock. What is known by another digest says nothing to a source that wants this one: XXH3
+ * proves nothing against tampering, so no SHA-256 is made of what XXH3 vouched for.
+ */
+static int change_digest(struct store *s, bool has_run, enum wire_digest_kind digest)
+{
+	struct journal_record r = {.kind = JOURNAL_DIGEST, .value = {digest}};
+	uint64_t chunks;
+	int rc;
+
+	if (s->frozen)
+		return fail_code(EPERM, "DISK_FROZEN",
+				 "disk%u is frozen: an image is being made of it", s->disk);
+	if (!has_run && knows_data(s))
+		return fail(EPERM,
+			    "disk%u is known by %s digests, and only a source may begin others",
+			    s->disk, wire_digest_name(s->digest));
+	/* On the medium before any chunk is overwritten, as nothing is forgotten one by one. */
+	rc = journal_append(s->journal, &r, 1);
+	if (rc == 0)
+		rc = journal_sync(s->journal);
+	if (rc < 0)
+		return rc;
+	chunks = forget_data(s);
+	set_digest(s, digest);
+	if (chunks)
+		log_warn("disk%u: the source wants %s digests; %" PRIu64
+			 " chunks that were known by others are sent again",
+			 s->disk, wire_digest_name(digest), chunks);
+	return 0;
+}
+
+int store_speak(struct store *s, bool has_run, enum wire_digest_kind digest)
+{
+	int rc = 0;
+	LOCK_SCOPE(&s->lock);
+
+	while (s->digest != digest && s->committing)
+		pthread_cond_wait(&s->changed, &s->lock);
+	if (s->digest != digest && s->speakers > 0)
+		return fail_code(
+			EBUSY, "RECEIVER_BUSY",
+			"another source is connected to disk%u and has other digests; stop it "
+			"first",
+			s->disk);
+	if (s->digest != digest)
+		rc = change_digest(s, has_run, digest);
+	s->speakers += rc == 0;
+	return rc;
+}
+
+void store_hush(struct store *s)
+{
+	LOCK_SCOPE(&s->lock);
+
+	s->speakers--;
 }
 
 int store_enter(struct store *s, const uint8_t run_id[WIRE_RUN_ID_BYTES])

@@ -39,6 +39,7 @@ void store_close(struct store *s);
 unsigned store_disk(const struct store *s);
 uint64_t store_size_bytes(const struct store *s);
 bool store_is_device(const struct store *s);
+enum wire_digest_kind store_digest(struct store *s); /* that chunks are known by */
 
 /* Plain reading; extents as far as the file system tells. */
 int store_read(struct store *s, void *buf, size_t bytes, uint64_t offset_bytes);
@@ -92,7 +93,7 @@ int store_commit(struct store *s);
 
 /*
  * What is known of chunks from first on: one run of equal state, at most max long; *count says how
- * long. Digests (WIRE_DIGEST_BYTES each) are copied for WIRE_DATA when digests is not NULL.
+ * long. Digests (wire_digest_bytes() each) are copied for WIRE_DATA when digests is not NULL.
  */
 struct store_run {
 	uint64_t count;
@@ -113,7 +114,7 @@ struct store_found {
 	bool this_run;
 	bool durable;
 	bool differs;
-	uint8_t digest[WIRE_DIGEST_BYTES];
+	uint8_t digest[WIRE_DIGEST_MAX];
 };
 
 /*
@@ -148,6 +149,15 @@ void store_figures(struct store *s, struct store_figures *out);
 int store_enter(struct store *s, const uint8_t run_id[WIRE_RUN_ID_BYTES]);
 void store_leave(struct store *s);
 bool store_has_source(struct store *s); /* some connection has entered */
+
+/*
+ * A connection with our extension speaks of digests of this kind, from here until store_hush().
+ * Where the disk has others, all chunks with data become unknown, durably; only a source (has_run)
+ * may do that to a disk of which any are known. -EBUSY with RECEIVER_BUSY while others speak of the
+ * other kind; -EPERM.
+ */
+int store_speak(struct store *s, bool has_run, enum wire_digest_kind digest);
+void store_hush(struct store *s);
 
 /*
  * From here on writes, zeros and KEEP fail with EPERM and DISK_FROZEN; what had begun is over and

@@ -62,8 +62,7 @@ static size_t gather(struct store *s)
 			r->count = 1;
 			if ((state & CHUNK_KIND) == WIRE_DATA) {
 				r->kind = this_run ? JOURNAL_DATA : JOURNAL_OLD_DATA;
-				memcpy(r->value, s->digests + i * WIRE_DIGEST_BYTES,
-				       WIRE_DIGEST_BYTES);
+				memcpy(r->value, store_digest_at(s, i), s->digest_bytes);
 			} else {
 				r->kind = this_run ? JOURNAL_ZERO : JOURNAL_OLD_ZERO;
 			}

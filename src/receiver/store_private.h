@@ -47,8 +47,11 @@ struct store {
 
 	pthread_mutex_t lock; /* of everything down to the blank line */
 	pthread_cond_t changed;
-	uint8_t *states;  /* chunk_bits of each chunk; anonymous memory, touched when used */
-	uint8_t *digests; /* WIRE_DIGEST_BYTES of each */
+	uint8_t *states; /* chunk_bits of each chunk; anonymous memory, touched when used */
+	enum wire_digest_kind digest; /* changes only while speakers is 0 */
+	size_t digest_bytes;
+	uint8_t *digests;  /* digest_bytes of each */
+	unsigned speakers; /* connections with our extension: they speak of these digests */
 	uint64_t pending_from, pending_to; /* no PENDING chunk outside of this range */
 	uint8_t run_id[WIRE_RUN_ID_BYTES];
 	uint8_t entered_run_id[WIRE_RUN_ID_BYTES];
@@ -76,6 +79,12 @@ uint64_t store_chunk_bytes(const struct store *s, uint64_t chunk);
 
 /* A disk that failed stays failed. Takes the lock. Returns rc. */
 int store_fail(struct store *s, int rc);
+
+/* Under lock: where a chunk's digest is. */
+static inline uint8_t *store_digest_at(const struct store *s, uint64_t chunk)
+{
+	return s->digests + chunk * s->digest_bytes;
+}
 
 /* The journal forgets [first, first + count), durably. */
 int store_forget(struct store *s, uint64_t first, uint64_t count);

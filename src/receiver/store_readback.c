@@ -57,7 +57,7 @@ static int read_medium(struct store *s, uint8_t *buf, size_t bytes, uint64_t off
 
 /* Nobody overwrites the chunk from here to the end of the reading; *state is what is known. */
 static int begin_reading(struct store *s, uint64_t chunk, uint8_t *state,
-			 uint8_t digest[WIRE_DIGEST_BYTES])
+			 uint8_t digest[WIRE_DIGEST_MAX])
 {
 	LOCK_SCOPE(&s->lock);
 
@@ -66,7 +66,7 @@ static int begin_reading(struct store *s, uint64_t chunk, uint8_t *state,
 	if (s->error)
 		return fail(s->error, "disk%u had an error before", s->disk);
 	*state = s->states[chunk];
-	memcpy(digest, s->digests + chunk * WIRE_DIGEST_BYTES, WIRE_DIGEST_BYTES);
+	memcpy(digest, store_digest_at(s, chunk), s->digest_bytes);
 	s->states[chunk] |= CHUNK_READING;
 	return 0;
 }
@@ -114,7 +114,6 @@ static int distrust(struct store *s, uint64_t chunk)
 static void find(struct store *s, uint64_t chunk, uint8_t *buf, struct store_found *out)
 {
 	size_t bytes = (size_t)store_chunk_bytes(s, chunk);
-	uint8_t digest[WIRE_DIGEST_MAX];
 
 	if (read_medium(s, buf, bytes, chunk << WIRE_CHUNK_SHIFT) < 0) {
 		log_error("disk%u: chunk %" PRIu64 " cannot be read back: %s", s->disk, chunk,
@@ -125,14 +124,13 @@ static void find(struct store *s, uint64_t chunk, uint8_t *buf, struct store_fou
 	out->state = io_is_zero(buf, bytes) ? WIRE_ZERO : WIRE_DATA;
 	if (out->state == WIRE_ZERO)
 		return;
-	wire_digest(buf, bytes, digest);
-	memcpy(out->digest, digest, sizeof(out->digest));
+	wire_digest_of(s->digest)(buf, bytes, out->digest);
 }
 
 int store_readback(struct store *s, uint64_t chunk, uint8_t *buf, const uint8_t *run_id,
 		   struct store_found *out)
 {
-	uint8_t known = 0, digest[WIRE_DIGEST_BYTES];
+	uint8_t known = 0, digest[WIRE_DIGEST_MAX];
 	int rc = begin_reading(s, chunk, &known, digest);
 
 	*out = (struct store_found){0};
@@ -141,7 +139,7 @@ int store_readback(struct store *s, uint64_t chunk, uint8_t *buf, const uint8_t 
 	find(s, chunk, buf, out);
 	known &= CHUNK_KIND;
 	out->differs = (known != WIRE_UNKNOWN && known != out->state) ||
-		       (known == WIRE_DATA && memcmp(digest, out->digest, sizeof(digest)) != 0);
+		       (known == WIRE_DATA && memcmp(digest, out->digest, s->digest_bytes) != 0);
 	if (!out->differs) {
 		end_reading(s, chunk, run_id, out);
 		return 0;

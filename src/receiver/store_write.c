@@ -154,7 +154,7 @@ static int give_back_known(struct store *s, uint64_t first, uint64_t count,
 		s->states[i] = rc < 0 ? 0 : (uint8_t)(kind | (run_id ? CHUNK_THIS_RUN : 0));
 	if (rc == 0) {
 		if (digest)
-			memcpy(s->digests + first * WIRE_DIGEST_BYTES, digest, WIRE_DIGEST_BYTES);
+			memcpy(store_digest_at(s, first), digest, s->digest_bytes);
 		store_mark_pending(s, first, count);
 	}
 	pthread_cond_broadcast(&s->changed);
@@ -446,7 +446,7 @@ int store_patch(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMA
 	rc = io_pread(s->fd, whole, chunk_bytes, offset, s->path);
 	if (rc == 0) {
 		lay_over(whole, bitmap, blocks, chunk_bytes);
-		wire_digest(whole, chunk_bytes, made);
+		wire_digest_of(s->digest)(whole, chunk_bytes, made);
 		if (memcmp(made, digest, sizeof(made)) != 0)
 			rc = fail(EBADMSG,
 				  "chunk %llu of disk%u does not have its digest after its changed "

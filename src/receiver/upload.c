@@ -148,8 +148,9 @@ static void thaw(struct upload *u)
 /* What the journal knows of each chunk, into a DISK frame's body; *unknown: chunks it does not. */
 static void write_known(struct store *s, uint64_t chunks, struct writer *w, uint64_t *unknown)
 {
-	static const uint8_t none[WIRE_DIGEST_BYTES];
-	uint8_t digest[WIRE_DIGEST_BYTES];
+	static const uint8_t none[WIRE_DIGEST_MAX];
+	size_t digest_bytes = wire_digest_bytes(store_digest(s));
+	uint8_t digest[WIRE_DIGEST_MAX];
 	struct store_run r;
 
 	*unknown = 0;
@@ -160,7 +161,7 @@ static void write_known(struct store *s, uint64_t chunks, struct writer *w, uint
 			  : r.state == WIRE_ZERO ? IMAGE_ZERO
 						 : IMAGE_UNKNOWN,
 			  1);
-		writer_bytes(w, r.state == WIRE_DATA ? digest : none, sizeof(digest));
+		writer_bytes(w, r.state == WIRE_DATA ? digest : none, digest_bytes);
 		*unknown += r.state == WIRE_UNKNOWN;
 	}
 }
@@ -178,7 +179,8 @@ static int send_disk(struct upload *u, const struct upload_order *o, unsigned in
 {
 	struct store *s = disks_get(u->disks, index);
 	uint64_t chunks = div_up(store_size_bytes(s), WIRE_CHUNK_BYTES), unknown;
-	size_t head_bytes = 12 + (size_t)chunks * UPLOAD_KNOWN_BYTES, saved_bytes = 0;
+	size_t known_bytes = 1 + wire_digest_bytes(store_digest(s));
+	size_t head_bytes = UPLOAD_DISK_HEAD_BYTES + (size_t)chunks * known_bytes, saved_bytes = 0;
 	CLEANUP_FREE uint8_t *head = malloc(head_bytes);
 	CLEANUP_FREE char *saved = NULL;
 	CLEANUP_CLOSE int fd = -1;
@@ -189,6 +191,7 @@ static int send_disk(struct upload *u, const struct upload_order *o, unsigned in
 		return fail(ENOMEM, "memory for disk%u", index);
 	writer_be(&w, index, 4);
 	writer_be(&w, store_size_bytes(s), 8);
+	writer_be(&w, store_digest(s), 4);
 	write_known(s, chunks, &w, &unknown);
 	rc = check_known(o, index, unknown);
 	if (rc == 0)

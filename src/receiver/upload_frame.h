@@ -30,7 +30,7 @@ struct upload_frame {
 };
 
 /* Body of a DISK, before what is saved of it. */
-#define UPLOAD_KNOWN_BYTES 17 /* of a chunk: enum image_knowledge 1 | digest 16 */
+#define UPLOAD_DISK_HEAD_BYTES 16 /* index 4 | bytes of the disk 8 | enum wire_digest_kind 4 */
 
 /* One writer at a time. fd -1: none goes along. head goes before data. -EPIPE when the other end is
  * gone. */

@@ -15,6 +15,7 @@
 
 #include "receiver/upload_order.h"
 #include "receiver/upload_put.h"
+#include "wire/wire.h"
 
 #define UPLOAD_JOBS_MAX (UPLOAD_CONNECTIONS_MAX + 1)
 
@@ -42,7 +43,9 @@ struct upload_disk {
 	char name[16];
 	int fd;
 	uint64_t disk_bytes, chunks;
-	const uint8_t *known; /* UPLOAD_KNOWN_BYTES of each chunk; in frame */
+	enum wire_digest_kind digest;
+	const uint8_t *known; /* of each chunk: enum image_knowledge 1 | digest; in frame */
+	size_t known_bytes;   /* so much of each */
 	uint8_t *frame;
 	struct image_options options;
 	bool has_root;

@@ -379,12 +379,12 @@ static int sink_part(void *ctx, const struct image_part *made)
 	return 0;
 }
 
-static enum image_knowledge know(void *ctx, uint64_t chunk, uint8_t digest[MERKLE_DIGEST_BYTES])
+static enum image_knowledge know(void *ctx, uint64_t chunk, uint8_t digest[IMAGE_DIGEST_ROOM])
 {
 	const struct upload_disk *d = ctx;
-	const uint8_t *k = d->known + chunk * UPLOAD_KNOWN_BYTES;
+	const uint8_t *k = d->known + chunk * d->known_bytes;
 
-	memcpy(digest, k + 1, MERKLE_DIGEST_BYTES);
+	memcpy(digest, k + 1, d->known_bytes - 1);
 	return k[0];
 }
 
@@ -405,7 +405,8 @@ static void run_disk(struct upload_work *w, struct upload_disk *d)
 	const struct image_source source = {.fd = d->fd,
 					    .name = d->name,
 					    .disk_bytes = d->disk_bytes,
-					    .digest = wire_digest,
+					    .digest_kind = (enum image_digest)d->digest,
+					    .digest = wire_digest_of(d->digest),
 					    .known = know,
 					    .known_ctx = d,
 					    .root = d->has_root ? d->root : NULL};

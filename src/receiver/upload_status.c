@@ -110,6 +110,7 @@ static void add_result(const struct upload_disk *d, json_t *out)
 	json_object_set_new(out, "object_bytes",
 			    finished ? json_u64(d->result.file_bytes) : json_null());
 	json_object_set_new(out, "object_crc64", finished ? decimal(d->object_crc) : json_null());
+	json_object_set_new(out, "digest", json_string(wire_digest_name(d->digest)));
 	json_object_set_new(out, "root", finished ? json_string(root) : json_null());
 }
 

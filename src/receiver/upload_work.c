@@ -85,7 +85,7 @@ void upload_save(struct upload_work *w, struct upload_disk *d)
 		log_debug("images: what is done could not be kept: %s", err_reason());
 }
 
-/* index 4 | bytes of the disk 8 | what is known of each chunk | what was saved */
+/* index 4 | bytes of the disk 8 | digest 4 | what is known of each chunk | what was saved */
 static int take_disk(struct upload_work *w, struct upload_frame *f)
 {
 	struct cursor c = cursor_of(f->data, f->bytes);
@@ -97,11 +97,13 @@ static int take_disk(struct upload_work *w, struct upload_frame *f)
 	}
 	d->index = cursor_be32(&c);
 	d->disk_bytes = cursor_be64(&c);
+	d->digest = cursor_be32(&c);
+	d->known_bytes = 1 + wire_digest_bytes(d->digest);
 	d->chunks = div_up(d->disk_bytes, IMAGE_CHUNK_BYTES);
 	d->fd = steal_fd(&f->fd);
 	d->frame = steal_ptr(&f->data);
 	snprintf(d->name, sizeof(d->name), "disk%u", d->index);
-	d->known = cursor_bytes(&c, d->chunks * UPLOAD_KNOWN_BYTES);
+	d->known = cursor_bytes(&c, d->chunks * d->known_bytes);
 	d->parts = calloc(UPLOAD_PARTS_MAX + 1, sizeof(*d->parts));
 	if (!cursor_ok(&c) || !d->parts) {
 		disk_free(d);
@@ -143,7 +145,7 @@ static int begin(struct upload_work *w)
 		d->options = w->order.disks[i].options;
 		d->has_root = w->order.disks[i].has_root;
 		memcpy(d->root, w->order.disks[i].root, sizeof(d->root));
-		upload_saved_read(d, w->order.id, d->known + d->chunks * UPLOAD_KNOWN_BYTES,
+		upload_saved_read(d, w->order.id, d->known + d->chunks * d->known_bytes,
 				  saved_bytes);
 	}
 	return 0;

@@ -31,6 +31,9 @@ static int check_leaves(const struct prover *p)
 	if (l->size_bytes != proof->size_bytes)
 		return fail_code(EINVAL, "LEAVES_INVALID",
 				 "verify.leaves is of a disk of another size than verify.json");
+	if (l->digest != (unsigned)proof->digest)
+		return fail_code(EINVAL, "LEAVES_INVALID",
+				 "verify.leaves has other digests than verify.json");
 	leaves_root(l, p->zero, p->last_zero, root);
 	if (memcmp(root, proof->root, sizeof(root)) != 0)
 		return fail_code(EINVAL, "LEAVES_INVALID",
@@ -65,15 +68,16 @@ static int take_chunk(struct prover *p, uint64_t chunk)
 	if (rc < 0)
 		return rc;
 	if (!zero) {
-		wire_digest(p->buf, bytes, made);
+		wire_digest_of(o->proof->digest)(p->buf, bytes, made);
 		digest = made;
 		p->out->data_chunks++;
 	}
-	merkle_add(&p->tree, digest);
+	merkle_add(&p->tree, digest, wire_digest_bytes(o->proof->digest));
 	if (!o->leaves)
 		return 0;
 	leaf = leaves_next(&p->leaves);
-	if (zero != !leaf || (leaf && memcmp(leaf, digest, WIRE_DIGEST_BYTES) != 0)) {
+	if (zero != !leaf ||
+	    (leaf && memcmp(leaf, digest, wire_digest_bytes(o->proof->digest)) != 0)) {
 		p->out->wrong_chunks++;
 		if (o->wrong)
 			o->wrong(o->ctx, chunk);
@@ -133,10 +137,11 @@ int verify_image(const struct verify_image_options *o, struct verify_image_resul
 				 o->image->size_bytes, o->proof->size_bytes);
 	out->rest_bytes = o->image->size_bytes - o->proof->size_bytes;
 	merkle_init(&p.tree);
-	wire_digest_zero(WIRE_CHUNK_BYTES, p.zero);
+	wire_digest_zero(o->proof->digest, WIRE_CHUNK_BYTES, p.zero);
 	memcpy(p.last_zero, p.zero, sizeof(p.zero));
 	if (o->proof->size_bytes % WIRE_CHUNK_BYTES)
-		wire_digest_zero(o->proof->size_bytes % WIRE_CHUNK_BYTES, p.last_zero);
+		wire_digest_zero(o->proof->digest, o->proof->size_bytes % WIRE_CHUNK_BYTES,
+				 p.last_zero);
 	if (o->leaves) {
 		rc = check_leaves(&p);
 		if (rc < 0)

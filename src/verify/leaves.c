@@ -36,7 +36,7 @@ static void write_disk(struct writer *w, const struct verify_disk *d, unsigned i
 		writer_be(w, data ? LEAVES_DATA : LEAVES_ZERO, 1);
 		writer_be(w, 0, 3);
 		if (data)
-			writer_bytes(w, d->digests + at * WIRE_DIGEST_BYTES, n * WIRE_DIGEST_BYTES);
+			writer_bytes(w, d->digests + at * d->digest_bytes, n * d->digest_bytes);
 	}
 }
 
@@ -47,7 +47,7 @@ static size_t room_for(const struct verify_result *result)
 	for (size_t i = 0; i < result->disk_count; i++) {
 		const struct verify_disk *d = &result->disks[i];
 
-		bytes += LEAVES_DISK_BYTES + d->data_chunks * WIRE_DIGEST_BYTES;
+		bytes += LEAVES_DISK_BYTES + d->data_chunks * d->digest_bytes;
 		for (uint64_t at = 0; at < d->chunks; at += run_of(d, at))
 			bytes += LEAVES_RUN_BYTES;
 	}
@@ -67,7 +67,7 @@ int verify_leaves_make(const struct verify_result *result, const struct map *map
 	writer_bytes(&w, LEAVES_MAGIC, 8);
 	writer_be(&w, LEAVES_VERSION, 2);
 	writer_be(&w, LEAVES_CHUNK_SHIFT, 1);
-	writer_be(&w, LEAVES_DIGEST, 1);
+	writer_be(&w, result->digest, 1);
 	writer_be(&w, result->disk_count, 4);
 	for (size_t i = 0; i < result->disk_count; i++)
 		write_disk(&w, &result->disks[i], map->disks[i].index);

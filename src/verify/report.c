@@ -47,9 +47,9 @@ json_t *verify_json(const struct verify_result *result, const struct map *map)
 
 	for (size_t i = 0; i < result->disk_count; i++)
 		json_array_append_new(disks, disk_json(&result->disks[i], &map->disks[i]));
-	return json_pack("{s:s,s:I,s:s,s:o}", "digest", "xxh3-128", "chunk_bytes",
-			 (json_int_t)WIRE_CHUNK_BYTES, "plan_digest", map->plan_digest, "disks",
-			 disks);
+	return json_pack("{s:s,s:I,s:s,s:o}", "digest", wire_digest_name(result->digest),
+			 "chunk_bytes", (json_int_t)WIRE_CHUNK_BYTES, "plan_digest",
+			 map->plan_digest, "disks", disks);
 }
 
 static int invalid(const char *what)
@@ -88,19 +88,21 @@ int verify_proof_read(const json_t *json, int disk, struct verify_proof *out)
 	const char *digest;
 	json_t *disks, *one;
 	uint64_t chunk_bytes;
+	enum wire_digest_kind kind;
 	size_t i;
 
 	if (json_get_string(json, "digest", &digest) < 0 ||
 	    json_get_u64(json, "chunk_bytes", &chunk_bytes) < 0 ||
 	    json_get_array(json, "disks", &disks) < 0)
 		return invalid(err_reason());
-	if (strcmp(digest, "xxh3-128") != 0 || chunk_bytes != WIRE_CHUNK_BYTES)
+	if (!wire_digest_named(digest, &kind) || chunk_bytes != WIRE_CHUNK_BYTES)
 		return invalid("digests of another kind; use the receiver of that version");
 	if (disk < 0 && json_array_size(disks) != 1)
 		return invalid("it is of several disks; say which one with --index");
 	json_array_foreach (disks, i, one) {
 		int rc = read_disk(one, out);
 
+		out->digest = kind;
 		if (rc < 0)
 			return rc;
 		if (disk < 0 || out->disk == (unsigned)disk)

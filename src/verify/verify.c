@@ -58,6 +58,7 @@ int verify_open(const struct verify_options *o, unsigned disk, struct wire_nbd *
 				       .export_name = t->export_name,
 				       .pin = t->pin,
 				       .plain_ok = t->plain_ok,
+				       .digest = o->copy->digest,
 				       .window = 1,
 				       .timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS};
 	int rc;
@@ -89,7 +90,8 @@ static int fault_of(const struct check *c, uint64_t chunk, enum wire_chunk_state
 	if (!own || !(own->data[chunk] & COPY_CHUNK_OURS))
 		return -1;
 	if (!!(own->data[chunk] & COPY_CHUNK_DATA) != data ||
-	    (data && memcmp(own->digests + chunk * WIRE_DIGEST_BYTES, digest, WIRE_DIGEST_BYTES)))
+	    (data &&
+	     memcmp(own->digests + chunk * c->disk->digest_bytes, digest, c->disk->digest_bytes)))
 		return VERIFY_WRONG;
 	return -1;
 }
@@ -111,7 +113,7 @@ static void take_chunk(struct check *c, uint64_t chunk, enum wire_chunk_state st
 
 	d->states[chunk] = (uint8_t)state;
 	if (digest)
-		memcpy(d->digests + chunk * WIRE_DIGEST_BYTES, digest, WIRE_DIGEST_BYTES);
+		memcpy(d->digests + chunk * d->digest_bytes, digest, d->digest_bytes);
 	if (c->again) {
 		bad = find_bad(d, chunk);
 		if (bad)
@@ -137,7 +139,7 @@ static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_s
 	c->next += count;
 	for (uint32_t i = 0; i < count; i++)
 		take_chunk(c, first + i, state, known, differs,
-			   state == WIRE_DATA ? digests + (uint64_t)i * WIRE_DIGEST_BYTES : NULL);
+			   state == WIRE_DATA ? digests + i * c->disk->digest_bytes : NULL);
 	if (o->progress && clock_ms() - c->told_ms >= PROGRESS_MS) {
 		c->told_ms = clock_ms();
 		o->progress(o->ctx, c->index, c->next, c->disk->chunks);
@@ -158,12 +160,13 @@ static int ask(struct check *c, struct wire_nbd *n, uint64_t first, uint64_t cou
 	return rc;
 }
 
-static int make_room(struct verify_disk *d, uint64_t size_bytes)
+static int make_room(struct verify_disk *d, uint64_t size_bytes, enum wire_digest_kind digest)
 {
 	d->size_bytes = size_bytes;
 	d->chunks = div_up(size_bytes, WIRE_CHUNK_BYTES);
+	d->digest_bytes = wire_digest_bytes(digest);
 	d->states = calloc(max_of(d->chunks, (uint64_t)1), 1);
-	d->digests = calloc(max_of(d->chunks, (uint64_t)1), WIRE_DIGEST_BYTES);
+	d->digests = calloc(max_of(d->chunks, (uint64_t)1), d->digest_bytes);
 	return d->states && d->digests ? 0 : fail(ENOMEM, "no memory for a disk's digests");
 }
 
@@ -175,7 +178,7 @@ static int read_back(const struct verify_options *o, struct verify_result *resul
 	int rc = verify_open(o, i, &n);
 
 	if (rc == 0)
-		rc = make_room(d, wire_nbd_info(n)->size_bytes);
+		rc = make_room(d, wire_nbd_info(n)->size_bytes, result->digest);
 	if (rc < 0)
 		return rc;
 	if (o->copied && o->copied->disks[i].digests && o->copied->disks[i].chunks == d->chunks)
@@ -257,22 +260,25 @@ static int mend(const struct verify_options *o, struct verify_result *result)
 
 /* ---- the end ---- */
 
-static void sum_up(struct verify_disk *d)
+static void sum_up(struct verify_disk *d, enum wire_digest_kind digest)
 {
 	uint8_t zero[WIRE_DIGEST_MAX], last_zero[WIRE_DIGEST_MAX];
 	struct merkle tree;
 
 	merkle_init(&tree);
-	wire_digest_zero(WIRE_CHUNK_BYTES, zero);
+	wire_digest_zero(digest, WIRE_CHUNK_BYTES, zero);
 	if (d->chunks)
-		wire_digest_zero(d->size_bytes - (d->chunks - 1) * WIRE_CHUNK_BYTES, last_zero);
+		wire_digest_zero(digest, d->size_bytes - (d->chunks - 1) * WIRE_CHUNK_BYTES,
+				 last_zero);
 	for (uint64_t i = 0; i < d->chunks; i++) {
 		bool data = d->states[i] == WIRE_DATA;
 
 		d->data_chunks += data;
-		merkle_add(&tree, data		       ? d->digests + i * WIRE_DIGEST_BYTES
-				  : i + 1 == d->chunks ? last_zero
-						       : zero);
+		merkle_add(&tree,
+			   data			? d->digests + i * d->digest_bytes
+			   : i + 1 == d->chunks ? last_zero
+						: zero,
+			   d->digest_bytes);
 	}
 	merkle_root(&tree, d->root);
 	for (size_t k = 0; k < d->bad_count; k++)
@@ -332,7 +338,10 @@ int verify_run(const struct verify_options *o, struct verify_result *result)
 	const struct map *map = o->copy->map;
 	int rc = 0;
 
-	*result = (struct verify_result){.disk_count = map->disk_count, .arena = arena_new()};
+	*result = (struct verify_result){.disk_count = map->disk_count,
+					 .digest = o->copy->digest ? o->copy->digest
+								   : WIRE_DIGEST_XXH3_128,
+					 .arena = arena_new()};
 	if (!result->arena)
 		return fail(ENOMEM, "verify");
 	for (unsigned i = 0; rc == 0 && i < map->disk_count; i++) {
@@ -353,7 +362,7 @@ int verify_run(const struct verify_options *o, struct verify_result *result)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < result->disk_count; i++)
-		sum_up(&result->disks[i]);
+		sum_up(&result->disks[i], result->digest);
 	return mismatch(result, map);
 }
 

@@ -64,12 +64,14 @@ struct verify_disk {
 	uint64_t mended_chunks;
 	uint8_t root[MERKLE_ROOT_BYTES]; /* of what stands there now */
 	uint8_t *states;		 /* enum wire_chunk_state, one a chunk */
-	uint8_t *digests;		 /* WIRE_DIGEST_BYTES a chunk, for WIRE_DATA */
+	size_t digest_bytes;		 /* by the kind of digest */
+	uint8_t *digests;		 /* digest_bytes a chunk, for WIRE_DATA */
 };
 
 struct verify_result {
 	struct verify_disk disks[MAP_DISKS_MAX];
 	size_t disk_count;
+	enum wire_digest_kind digest;
 	struct arena *arena; /* of bad and places */
 };
 
@@ -99,7 +101,8 @@ struct verify_proof {
 	const char *name; /* borrowed from the JSON */
 	uint64_t size_bytes;
 	uint64_t chunks;
-	uint64_t hole_bytes; /* could not be read at the source, and are zeros */
+	uint64_t hole_bytes;	      /* could not be read at the source, and are zeros */
+	enum wire_digest_kind digest; /* that the root is over */
 	uint8_t root[MERKLE_ROOT_BYTES];
 };
 

@@ -26,25 +26,38 @@
 #define WIRE_CHUNK_BLOCKS (WIRE_CHUNK_BYTES / WIRE_BLOCK_BYTES)
 #define WIRE_BITMAP_BYTES (WIRE_CHUNK_BLOCKS / 8)
 #define WIRE_DIGEST_MAX	  32 /* field size; XXH3-128 uses the first 16, the rest is zero */
+#define WIRE_DIGEST_BYTES 16 /* of XXH3-128; see wire_digest_bytes() */
 #define WIRE_RUN_ID_BYTES 32
 
-enum wire_digest_kind { WIRE_DIGEST_XXH3_128 = 1, WIRE_DIGEST_SHA256 = 2 /* reserved */ };
+/* What stands for a chunk's bytes. SHA-256 is for jobs that want proof against tampering: whoever
+ * knows XXH3-128 can make other bytes with the same digest. */
+enum wire_digest_kind { WIRE_DIGEST_XXH3_128 = 1, WIRE_DIGEST_SHA256 = 2 };
 enum wire_codec {
 	WIRE_CODEC_PLAIN = 0,
 	WIRE_CODEC_ZSTD = 1,
 	WIRE_CODEC_STREAM = 2, /* the next part of the connection's one long zstd frame */
 };
 
-/* Digest of plain bytes into out (WIRE_DIGEST_MAX, zero-padded). Any thread; uses AVX2 when there.
- */
+/* Digest of plain bytes into out (WIRE_DIGEST_MAX, zero-padded). Any thread. */
+typedef void (*wire_digest_fn)(const void *data, size_t bytes, uint8_t out[WIRE_DIGEST_MAX]);
+wire_digest_fn wire_digest_of(enum wire_digest_kind kind);
+
+/* XXH3-128; uses AVX2 when there. */
 void wire_digest(const void *data, size_t bytes, uint8_t out[WIRE_DIGEST_MAX]);
 
+/* 16 or 32 of the WIRE_DIGEST_MAX; this many stand for a chunk in lists. */
+size_t wire_digest_bytes(enum wire_digest_kind kind);
+
+/* "xxh3-128", "sha-256", and back: false where it is neither. */
+const char *wire_digest_name(enum wire_digest_kind kind);
+bool wire_digest_named(const char *name, enum wire_digest_kind *out);
+
 /* Digest of a chunk given as its bitmap and its present blocks, one behind the other. */
-void wire_digest_blocks(const uint8_t bitmap[WIRE_BITMAP_BYTES], const void *blocks,
-			size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
+void wire_digest_blocks(enum wire_digest_kind kind, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+			const void *blocks, size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
 
 /* Digest of chunk_bytes zeros (at most WIRE_CHUNK_BYTES). */
-void wire_digest_zero(size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
+void wire_digest_zero(enum wire_digest_kind kind, size_t chunk_bytes, uint8_t out[WIRE_DIGEST_MAX]);
 
 /*
  * The short digest of each block of a chunk, mark_bytes each, for finding those that differ: the
@@ -318,6 +331,8 @@ struct wire_nbd_options {
 	bool plain_ok;		 /* go on without TLS where the server has none (foreign servers) */
 	bool no_extension;	 /* do not ask for ours */
 	uint8_t run_id[WIRE_RUN_ID_BYTES]; /* source fingerprint and plan digest, hashed together */
+	enum wire_digest_kind digest;	   /* 0: XXH3-128. Another one that the server does not
+					    * know is an error, never given up silently */
 	unsigned window;		   /* requests in flight, 1..WIRE_WINDOW_MAX */
 	unsigned stream_window_log;	   /* wanted for WIRE_CODEC_STREAM; 0: none */
 	uint64_t timeout_ms;		   /* connect, handshake, and no progress while waiting */
@@ -337,12 +352,13 @@ struct wire_nbd_info {
 	bool zeroes_ok;
 	bool fast_zero_ok;
 	bool multi_conn_ok;
-	bool block_status_ok;	    /* base:allocation */
-	bool chunks_ok;		    /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
-	bool zstd_ok;		    /* ours: codec zstd */
-	unsigned stream_window_log; /* ours: codec stream, with windows up to 2^this; 0: not */
-	bool patch_ok;		    /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
-	bool to_patch_ok;	    /* ours: NBD_CMD_FLAG_TO_PATCH */
+	bool block_status_ok;	      /* base:allocation */
+	bool chunks_ok;		      /* ours: CHUNK_WRITE, DIGESTS, DURABLE, KEEP */
+	enum wire_digest_kind digest; /* ours: what was agreed on */
+	bool zstd_ok;		      /* ours: codec zstd */
+	unsigned stream_window_log;   /* ours: codec stream, with windows up to 2^this; 0: not */
+	bool patch_ok;		      /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
+	bool to_patch_ok;	      /* ours: NBD_CMD_FLAG_TO_PATCH */
 	bool tls;
 };
 
@@ -350,7 +366,8 @@ struct wire_nbd;
 
 /*
  * Connect and negotiate up to the transmission phase. Reasons carry codes: RECEIVER_UNREACHABLE,
- * PIN_MISMATCH, TOKEN_REFUSED, EXPORT_UNKNOWN, PEER_NOT_NBD, PEER_NO_TLS, TLS_FAILED. A connection
+ * PIN_MISMATCH, TOKEN_REFUSED, EXPORT_UNKNOWN, PEER_NOT_NBD, PEER_NO_TLS, TLS_FAILED,
+ * DIGEST_UNSUPPORTED (-ENOTSUP: another digest than XXH3-128 was wanted). A connection
  * that is lost later is RECEIVER_UNREACHABLE, or NETWORK_CORRUPTS (-ECONNRESET) when TLS finds that
  * bytes were changed on their way.
  */
@@ -430,14 +447,14 @@ int wire_nbd_call(struct wire_nbd *n, const struct wire_request *r, struct wire_
 enum wire_chunk_state { WIRE_UNKNOWN = 0, WIRE_ZERO = 1, WIRE_DATA = 2 };
 
 /*
- * A run of chunks with one state, in order, without gaps. digests: count * 16 bytes for WIRE_DATA,
- * else NULL. this_run: written or kept under the run id that this connection gave. durable: on the
- * medium and in the journal. A negative result ends the query with it.
+ * A run of chunks with one state, in order, without gaps. digests: count *
+ * wire_digest_bytes() for WIRE_DATA, else NULL. this_run: written or kept under the run id that
+ * this connection gave. durable: on the medium and in the journal. A negative result ends the query
+ * with it.
  */
 typedef int (*wire_digests_fn)(void *ctx, uint64_t first_chunk, uint32_t count,
 			       enum wire_chunk_state state, bool this_run, bool durable,
 			       const uint8_t *digests);
-#define WIRE_DIGEST_BYTES 16 /* in digests */
 
 /* Only with nothing in flight, and chunks_ok. */
 int wire_nbd_digests(struct wire_nbd *n, uint64_t first_chunk, uint64_t count, wire_digests_fn fn,
@@ -608,6 +625,7 @@ struct wire_chunk_head {
 	uint32_t payload_bytes;
 	uint32_t present_bytes; /* plain bytes of the blocks in the bitmap */
 	uint8_t bitmap[WIRE_BITMAP_BYTES];
+	enum wire_digest_kind digest_kind;
 	uint8_t digest[WIRE_DIGEST_MAX];
 };
 int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t request_bytes,
@@ -620,10 +638,12 @@ int wire_marks_parse(const void *data, size_t bytes, uint64_t chunk, size_t chun
 #define WIRE_MARKS_HEAD_BYTES 8
 
 /* One structured reply to DIGESTS; calls fn for each run. fn's error, or -EINVAL. */
-int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx);
+int wire_digests_parse(enum wire_digest_kind kind, const void *data, size_t bytes,
+		       wire_digests_fn fn, void *ctx);
 
 /* The same of a reply to READBACK. */
-int wire_readback_parse(const void *data, size_t bytes, wire_readback_fn fn, void *ctx);
+int wire_readback_parse(enum wire_digest_kind kind, const void *data, size_t bytes,
+			wire_readback_fn fn, void *ctx);
 
 /* Bytes of one run in that reply: 8 and its digests. */
 #define WIRE_DIGESTS_FIRST_BYTES 8

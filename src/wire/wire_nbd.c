@@ -146,7 +146,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 {
 	struct wire_offer offer = {.version = WIRE_EXTENSION_VERSION,
 				   .chunk_shift = WIRE_CHUNK_SHIFT,
-				   .digest = WIRE_DIGEST_XXH3_128,
+				   .digest = o->digest ? (uint8_t)o->digest : WIRE_DIGEST_XXH3_128,
 				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
 				   .stream_window_log = (uint8_t)o->stream_window_log};
 	struct wire_grant grant;
@@ -163,7 +163,8 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 		rc = read_option_reply(n, NBD_OPT_COLDLIFT, &r);
 	if (rc < 0 || is_error(&r))
 		return rc;
-	if (r.type != NBD_REP_COLDLIFT || wire_grant_parse(n->scratch, r.bytes, &grant) < 0)
+	if (r.type != NBD_REP_COLDLIFT || wire_grant_parse(n->scratch, r.bytes, &grant) < 0 ||
+	    grant.digest != offer.digest)
 		return not_nbd(n, "it grants an extension that was not asked for");
 	rc = read_option_reply(n, NBD_OPT_COLDLIFT, &r);
 	if (rc < 0)
@@ -171,6 +172,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 	if (r.type != NBD_REP_ACK)
 		return not_nbd(n, "the extension's grant has no end");
 	n->info.chunks_ok = true;
+	n->info.digest = grant.digest;
 	n->info.zstd_ok = grant.codecs & 1u << WIRE_CODEC_ZSTD;
 	n->info.stream_window_log = grant.stream_window_log;
 	n->info.patch_ok = grant.features & WIRE_FEATURE_PATCH;
@@ -313,6 +315,11 @@ static int negotiate(struct wire_nbd *n, const struct wire_nbd_options *o)
 		rc = ask_block_status(n, o->export_name);
 	if (rc == 0 && n->structured && !o->no_extension)
 		rc = ask_extension(n, o);
+	/* Proof was asked for: a weaker one is not given instead. */
+	if (rc == 0 && o->digest > WIRE_DIGEST_XXH3_128 && !n->info.chunks_ok)
+		rc = fail_code(ENOTSUP, "DIGEST_UNSUPPORTED",
+			       "%s knows no %s digests, which this job wants",
+			       wire_stream_peer(n->stream), wire_digest_name(o->digest));
 	return rc < 0 ? rc : go(n, o->export_name);
 }
 

@@ -310,9 +310,9 @@ static int take_report(struct wire_nbd *n, struct nbd_slot *s, size_t bytes)
 	if (s->result.rc != 0)
 		return 0;
 	if (s->request.command == NBD_CMD_READBACK)
-		rc = wire_readback_parse(n->scratch, bytes, take_readback, n);
+		rc = wire_readback_parse(n->info.digest, n->scratch, bytes, take_readback, n);
 	else
-		rc = wire_digests_parse(n->scratch, bytes, take_digests, n);
+		rc = wire_digests_parse(n->info.digest, n->scratch, bytes, take_digests, n);
 	if (rc == 0 || rc == -EINVAL)
 		return rc;
 	s->result.rc = rc; /* the caller's own: it gets the rest no more */
@@ -464,6 +464,7 @@ static int make_chunk_head(struct wire_nbd *n, const struct wire_request *r, siz
 	head.present_bytes = (uint32_t)present;
 	head.payload_bytes =
 		head.codec == WIRE_CODEC_PLAIN ? (uint32_t)present : r->chunk->data_bytes;
+	head.digest_kind = n->info.digest;
 	memcpy(head.bitmap, r->chunk->bitmap, sizeof(head.bitmap));
 	memcpy(head.digest, r->chunk->digest, sizeof(head.digest));
 	wire_chunk_head_encode(&head, raw);

@@ -186,6 +186,11 @@ void wire_offer_encode(const struct wire_offer *o, uint8_t raw[WIRE_OFFER_BYTES]
 	writer_bytes(&w, o->run_id, sizeof(o->run_id));
 }
 
+static bool digest_known(unsigned kind)
+{
+	return kind == WIRE_DIGEST_XXH3_128 || kind == WIRE_DIGEST_SHA256;
+}
+
 int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out)
 {
 	struct cursor c = cursor_of(data, bytes);
@@ -203,8 +208,7 @@ int wire_grant_parse(const void *data, size_t bytes, struct wire_grant *out)
 	    out->stream_window_log > WIRE_STREAM_LOG_MAX)
 		out->stream_window_log = 0;
 	return cursor_ok(&c) && out->version == WIRE_EXTENSION_VERSION &&
-			       out->chunk_shift == WIRE_CHUNK_SHIFT &&
-			       out->digest == WIRE_DIGEST_XXH3_128 &&
+			       out->chunk_shift == WIRE_CHUNK_SHIFT && digest_known(out->digest) &&
 			       out->codecs & 1u << WIRE_CODEC_PLAIN &&
 			       out->request_max >= WIRE_CHUNK_REQUEST_MAX
 		       ? 0
@@ -259,9 +263,10 @@ int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t req
 	zero |= cursor_be32(&c);
 	cursor_copy(&c, out->bitmap, sizeof(out->bitmap));
 	cursor_copy(&c, out->digest, sizeof(out->digest));
-	if (!cursor_ok(&c) || zero != 0 || kind != WIRE_DIGEST_XXH3_128)
+	if (!cursor_ok(&c) || zero != 0 || !digest_known(kind))
 		return -EINVAL;
-	for (size_t i = WIRE_DIGEST_BYTES; i < WIRE_DIGEST_MAX; i++)
+	out->digest_kind = kind;
+	for (size_t i = wire_digest_bytes(kind); i < WIRE_DIGEST_MAX; i++)
 		if (out->digest[i] != 0)
 			return -EINVAL;
 	if (wire_bitmap_bytes(out->bitmap, chunk_bytes, &present) < 0 || present == 0 ||
@@ -283,7 +288,7 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 	struct writer w = writer_of(raw, WIRE_CHUNK_HEAD_BYTES);
 
 	writer_be(&w, h->codec, 1);
-	writer_be(&w, WIRE_DIGEST_XXH3_128, 1);
+	writer_be(&w, h->digest_kind, 1);
 	writer_be(&w, (h->patch ? CHUNK_FLAG_PATCH : 0) | (h->begins ? CHUNK_FLAG_BEGINS : 0), 2);
 	writer_be(&w, h->payload_bytes, 4);
 	writer_be(&w, h->present_bytes, 4);
@@ -293,8 +298,8 @@ void wire_chunk_head_encode(const struct wire_chunk_head *h, uint8_t raw[WIRE_CH
 }
 
 /* The next run of a report; false at its end or where it is malformed, which the cursor tells. */
-static bool next_run(struct cursor *c, uint64_t chunk, uint32_t *count, unsigned *state,
-		     unsigned *flags, const uint8_t **digests)
+static bool next_run(struct cursor *c, enum wire_digest_kind kind, uint64_t chunk, uint32_t *count,
+		     unsigned *state, unsigned *flags, const uint8_t **digests)
 {
 	uint64_t end;
 
@@ -306,13 +311,14 @@ static bool next_run(struct cursor *c, uint64_t chunk, uint32_t *count, unsigned
 	*digests = NULL;
 	cursor_skip(c, 2);
 	if (*state == WIRE_DATA)
-		*digests = cursor_bytes(c, (size_t)*count * WIRE_DIGEST_BYTES);
+		*digests = cursor_bytes(c, (size_t)*count * wire_digest_bytes(kind));
 	if (*count == 0 || *state > WIRE_DATA || !add_ok(chunk, *count, &end))
 		cursor_fail(c);
 	return cursor_ok(c);
 }
 
-int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void *ctx)
+int wire_digests_parse(enum wire_digest_kind kind, const void *data, size_t bytes,
+		       wire_digests_fn fn, void *ctx)
 {
 	struct cursor c = cursor_of(data, bytes);
 	uint64_t chunk = cursor_be64(&c);
@@ -320,7 +326,7 @@ int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void 
 	const uint8_t *digests;
 	uint32_t count;
 
-	for (; next_run(&c, chunk, &count, &state, &flags, &digests); chunk += count) {
+	for (; next_run(&c, kind, chunk, &count, &state, &flags, &digests); chunk += count) {
 		int rc = fn(ctx, chunk, count, state, flags & WIRE_DIGESTS_THIS_RUN,
 			    flags & WIRE_DIGESTS_DURABLE, digests);
 
@@ -330,7 +336,8 @@ int wire_digests_parse(const void *data, size_t bytes, wire_digests_fn fn, void 
 	return cursor_ok(&c) ? 0 : -EINVAL;
 }
 
-int wire_readback_parse(const void *data, size_t bytes, wire_readback_fn fn, void *ctx)
+int wire_readback_parse(enum wire_digest_kind kind, const void *data, size_t bytes,
+			wire_readback_fn fn, void *ctx)
 {
 	struct cursor c = cursor_of(data, bytes);
 	uint64_t chunk = cursor_be64(&c);
@@ -338,7 +345,7 @@ int wire_readback_parse(const void *data, size_t bytes, wire_readback_fn fn, voi
 	const uint8_t *digests;
 	uint32_t count;
 
-	for (; next_run(&c, chunk, &count, &state, &flags, &digests); chunk += count) {
+	for (; next_run(&c, kind, chunk, &count, &state, &flags, &digests); chunk += count) {
 		int rc = fn(ctx, chunk, count, state, flags & WIRE_DIGESTS_DURABLE,
 			    flags & WIRE_DIGESTS_DIFFERS, digests);
 

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t buf[70001];
 	uint8_t root[MERKLE_ROOT_BYTES];
 	int fd = memfd_create("image", MFD_CLOEXEC);
+	enum image_digest digest;
 	uint64_t disk_bytes, end, last;
 	struct image *i;
 
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (image_open_fd(fd, "fuzz", &i) < 0)
 		return 0;
-	(void)image_root(i, root, &disk_bytes);
+	(void)image_root(i, root, &digest, &disk_bytes);
 	end = image_size(i);
 	for (uint64_t at = 0, n; at < min_of(end, READ_MAX); at += n) {
 		bool zero;

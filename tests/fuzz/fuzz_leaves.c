@@ -24,7 +24,7 @@ static void walk(const struct leaves *l)
 	for (uint64_t i = 0; i < l->chunks && i < STEPS_MAX; i++) {
 		const uint8_t *digest = leaves_next(&c);
 
-		for (unsigned k = 0; digest && k < WIRE_DIGEST_BYTES; k++)
+		for (unsigned k = 0; digest && k < l->digest_bytes; k++)
 			sink ^= digest[k];
 	}
 }

@@ -9,16 +9,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+struct sum {
+	enum wire_digest_kind kind;
+	uint64_t bytes;
+};
+
 static int take_run(void *ctx, uint64_t first, uint32_t count, enum wire_chunk_state state,
 		    bool this_run, bool durable, const uint8_t *digests)
 {
-	uint64_t *sum = ctx;
+	struct sum *sum = ctx;
 
 	(void)this_run;
 	(void)durable;
 	assert(count > 0 && first + count > first);
-	for (uint32_t i = 0; digests && i < count * WIRE_DIGEST_BYTES; i++)
-		*sum += digests[i];
+	for (uint32_t i = 0; digests && i < count * wire_digest_bytes(sum->kind); i++)
+		sum->bytes += digests[i];
 	assert((state == WIRE_DATA) == (digests != NULL));
 	return 0;
 }
@@ -50,8 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wire_grant grant;
 	struct wire_durable durable;
 	uint8_t marks[WIRE_MARKS_BYTES];
-	uint64_t sum = 0;
 	int kind = size ? *data : 0;
+	struct sum sum = {.kind = kind & 64 ? WIRE_DIGEST_SHA256 : WIRE_DIGEST_XXH3_128};
 
 	data += size ? 1 : 0;
 	size -= size ? 1 : 0;
@@ -76,13 +81,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		wire_marks_parse(data, size, 5, 1 + size * 2043, WIRE_MARK_TO_PATCH_BYTES, marks);
 		break;
 	case 5:
-		wire_digests_parse(data, size, take_run, &sum);
+		wire_digests_parse(sum.kind, data, size, take_run, &sum);
 		break;
 	case 6:
 		chunk_head(data, size);
 		break;
 	case 7:
-		wire_readback_parse(data, size, take_run, &sum);
+		wire_readback_parse(sum.kind, data, size, take_run, &sum);
 		break;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
-# digests, zeros, digests, durability, runs, reading back, patches. Digests come from xxhsum, frames from zstd.
+# digests, zeros, digests, durability, runs, reading back, patches; all of it with both digests, and from one to the other. Digests
+# come from xxhsum and hashlib, frames from zstd.
 # shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires python3 xxhsum zstd
@@ -9,9 +10,10 @@ size=$((8 * 1048576 + 4097)) # the last chunk is short, and its last block has o
 size=$(((size + 511) / 512 * 512))
 put_plan "$size"
 cat >"$work/client.py" <<'END'
-import ctypes, socket, ssl, struct, subprocess, sys
+import ctypes, hashlib, socket, ssl, struct, subprocess, sys
 
 port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4]), sys.argv[5]
+KIND = int(sys.argv[6])  # 1: XXH3-128, 2: SHA-256
 CHUNK, BLOCK = 1 << 20, 4096
 IHAVEOPT, OPTREPLY = 0x49484156454F5054, 0x3E889045565A9
 COLDLIFT = 0x434C4654
@@ -23,14 +25,23 @@ def xxh3(data):
     return bytes.fromhex(out.split()[0].decode())
 
 
+def digest_of(data, kind=KIND):
+    return hashlib.sha256(data).digest() if kind == 2 else xxh3(data)
+
+
+class Refused(Exception):
+    pass
+
+
 class Client:
-    def __init__(self, run, window=0):
+    def __init__(self, run, window=0, kind=KIND):
+        self.kind = kind
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         assert self.read(18) == struct.pack(">QQH", 0x4E42444D41474943, IHAVEOPT, 3)
         self.send(struct.pack(">I", 3))
         assert self.option(5)[-1][0] == 1
         self.socket = ssl.create_default_context(cafile=ca).wrap_socket(self.socket, server_hostname="localhost")
-        offer = struct.pack(">HBBIB7s32s", 1, 20, 1, 7 if window else 3, window, b"", run)
+        offer = struct.pack(">HBBIB7s32s", 1, 20, kind, 7 if window else 3, window, b"", run)
         assert self.option(COLDLIFT, offer)[-1][0] == 0x80000003  # structured replies come first
         assert self.option(8)[-1][0] == 1
         name = token + b"/disk0"
@@ -38,12 +49,16 @@ class Client:
             stranger = self.option(COLDLIFT, offer)[0][1]
             assert stranger[4:8] == struct.pack(">I", 3) and stranger[12] == 0
             assert self.option(6, struct.pack(">I", len(name)) + name + struct.pack(">H", 0))[-1][0] == 1
+        for other in (0, 3, 255):
+            assert self.option(COLDLIFT, offer[:3] + bytes([other]) + offer[4:])[-1][0] == 0x80000003
         replies = self.option(COLDLIFT, offer)
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
         self.window = replies[0][1][12]
         assert replies[0][1][4:8] == struct.pack(">I", 7 if self.window else 3)
-        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, 1, 3, 1048656, 3)
+        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, kind, 3, 1048656, 3)
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
+        if replies[-1][0] == 0x80000007:  # NBD_REP_ERR_SHUTDOWN
+            raise Refused(replies[-1][1].decode())
         assert replies[-1][0] == 1, replies
         info = next(data for kind, data in replies if kind == 3 and data[:2] == b"\0\0")
         assert struct.unpack(">HQH", info)[1] == size
@@ -101,9 +116,9 @@ class Client:
         if zstd:
             payload = subprocess.run(["zstd", "-q", "-c", "--stream-size=%d" % len(present)], input=present, capture_output=True,
                                      check=True).stdout
-        fields = dict(codec=int(zstd), kind=1, zero=0, payload=len(payload), present=len(present), zero2=0)
+        fields = dict(codec=int(zstd), kind=self.kind, zero=0, payload=len(payload), present=len(present), zero2=0)
         fields.update(change)
-        head = struct.pack(">BBHIII", *fields.values()) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
+        head = struct.pack(">BBHIII", *fields.values()) + bytes(bitmap) + (digest or digest_of(plain, self.kind)).ljust(32, b"\0")
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
 
     def digests(self, first, count, command=DIGESTS):
@@ -111,6 +126,7 @@ class Client:
         error, payloads = self.request(command, first * CHUNK, count)
         assert error == 0
         chunks = []
+        each = 32 if self.kind == 2 else 16
         for kind, payload in payloads:
             assert kind == DIGESTS and struct.unpack(">Q", payload[:8])[0] == first + len(chunks)
             at = 8
@@ -119,8 +135,8 @@ class Client:
                 at += 8
                 assert n >= 1 and zero == 0
                 for _ in range(n):
-                    chunks.append((state, flags, payload[at : at + 16] if state == 2 else b""))
-                    at += 16 if state == 2 else 0
+                    chunks.append((state, flags, payload[at : at + each] if state == 2 else b""))
+                    at += each if state == 2 else 0
         assert len(chunks) == count
         return chunks
 
@@ -142,12 +158,12 @@ class Client:
         if zstd:
             payload = subprocess.run(["zstd", "-q", "-c", "--stream-size=%d" % len(present)], input=present, capture_output=True,
                                      check=True).stdout
-        head = struct.pack(">BBHIII", int(zstd), 1, 1, len(payload), len(present), 0) + bytes(bitmap) + (digest or xxh3(plain)) + bytes(16)
+        head = struct.pack(">BBHIII", int(zstd), self.kind, 1, len(payload), len(present), 0) + bytes(bitmap) + (digest or digest_of(plain, self.kind)).ljust(32, b"\0")
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
 
     def part(self, number, plain, part, begins=0, digest=None):
         """A chunk without zero blocks as the next part of a stream."""
-        head = struct.pack(">BBHIII", 2, 1, 2 * begins, len(part), len(plain), 0) + b"\xff" * 32 + (digest or xxh3(plain)) + bytes(16)
+        head = struct.pack(">BBHIII", 2, self.kind, 2 * begins, len(part), len(plain), 0) + b"\xff" * 32 + (digest or digest_of(plain, self.kind)).ljust(32, b"\0")
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(part), 0, head + part)[0]
 
     def durable(self, force=True):
@@ -189,19 +205,19 @@ if step == "write":
     assert c.chunk(8, last) == (0, [])
     assert c.chunk(3, one, present_zeros=True) == (0, [])
     assert c.request(6, 4 * CHUNK, CHUNK)[0] == 0
-    for error, change in ((74, {"digest": bytes(16)}), (22, {"present": 4096}), (22, {"kind": 2}), (22, {"codec": 2}), (22, {"zero": 2}),
+    for error, change in ((74, {"digest": bytes(16)}), (22, {"present": 4096}), (22, {"kind": 3 - KIND}), (22, {"codec": 2}), (22, {"zero": 2}),
                           (22, {"zero2": 1}), (22, {"payload": 5}), (22, {"codec": 1})):
         assert c.chunk(5, one, **change)[0] == error, change
-    assert c.chunk(5, two, zstd=True, digest=xxh3(one))[0] == 74
+    assert c.chunk(5, two, zstd=True, digest=digest_of(one))[0] == 74
     assert c.request(DIGESTS, 5, 1)[0] == 22 and c.request(DIGESTS, 0, 10)[0] == 22 and c.request(DIGESTS, 0, 0)[0] == 22
     assert c.durable() == (9, 5, 0, 9, 1, 0)
-    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 3, xxh3(two)), (2, 3, xxh3(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
-            (2, 3, xxh3(last))]
+    want = [(1, 2, b""), (2, 3, digest_of(one)), (2, 3, digest_of(two)), (2, 3, digest_of(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+            (2, 3, digest_of(last))]
     assert c.digests(0, 9) == want, c.digests(0, 9)
     assert c.request(0, 2 * CHUNK, 2)[0] == 0
 elif step == "again":  # after the receiver was killed and started again
     c = Client(b"s" * 32)
-    assert c.digests(1, 2) == [(2, 2, xxh3(one)), (2, 2, xxh3(two))]
+    assert c.digests(1, 2) == [(2, 2, digest_of(one)), (2, 2, digest_of(two))]
     assert c.durable(False)[5 - 1] == 0
     assert c.request(KEEP, 1 * CHUNK, 1)[0] == 0
     assert c.request(1, 2 * CHUNK + 5, 3, 0, b"abc")[0] == 0
@@ -218,7 +234,7 @@ elif step == "again":  # after the receiver was killed and started again
     want = [xxh3(other[i * BLOCK : (i + 1) * BLOCK])[:4] for i in range(256)]
     assert [i for i in range(256) if have[i] != want[i]] == [7, 200]
     assert c.marks(3, True) == [mark[:2] for mark in have] and c.durable(False)[2] == 1
-    assert c.digests(3, 1) == [(2, 0, xxh3(one))] and c.durable()[2] == 0 and c.digests(3, 1) == [(2, 2, xxh3(one))]
+    assert c.digests(3, 1) == [(2, 0, digest_of(one))] and c.durable()[2] == 0 and c.digests(3, 1) == [(2, 2, digest_of(one))]
     assert c.marks(3, True) == [mark[:2] for mark in have]  # which the patch below makes use of
     assert len(c.marks(8)) == (size - 8 * CHUNK + BLOCK - 1) // BLOCK and c.marks(8)[-1] == xxh3(last[-(len(last) % BLOCK) :])[:4]
     assert c.request(BLOCK_DIGESTS, 3 * CHUNK, 2)[0] == 22 and c.request(BLOCK_DIGESTS, 5, 1)[0] == 22
@@ -226,10 +242,10 @@ elif step == "again":  # after the receiver was killed and started again
     assert c.digests(3, 1) == [(0, 0, b"")]
     assert c.request(0, 3 * CHUNK, CHUNK)[1][0][1][8:] == one
     assert c.patch(3, other, [7, 200], zstd=True) == (0, [])
-    assert c.digests(3, 1)[0][2] == xxh3(other)
+    assert c.digests(3, 1)[0][2] == digest_of(other)
     assert c.patch(3, one, [7, 200]) == (0, [])
     assert c.patch(4, one, range(251)) == (0, [])  # over zeros
-    assert c.digests(3, 2)[1][2] == xxh3(one)
+    assert c.digests(3, 2)[1][2] == digest_of(one)
     assert c.patch(4, bytes(CHUNK), range(251), zstd=True) == (0, [])
     assert c.digests(4, 1)[0][0] == 1  # all zeros now
     assert c.durable()[1] == 3
@@ -243,45 +259,93 @@ elif step == "stream":
     assert c.part(4, alike[1], parts[1]) == 74  # none has begun
     assert c.part(4, alike[0], parts[0], begins=1) == 0
     assert c.chunk(5, two, zstd=True) == (0, [])  # no part of it
-    assert c.part(5, alike[1], parts[1], digest=xxh3(one)) == 74  # which breaks nothing
+    assert c.part(5, alike[1], parts[1], digest=digest_of(one)) == 74  # which breaks nothing
     assert c.part(6, alike[2], parts[2]) == 0
     assert c.part(7, alike[3], parts[3][:-5] + b"12345") == 74
     assert c.part(7, alike[3], parts[3]) == 74  # broken
     assert c.part(7, alike[3], Frame(c.window).part(alike[3]), begins=1) == 0
     assert c.part(7, alike[3], Frame(24).part(alike[3]), begins=1) == 74  # a wider window than granted
-    assert c.digests(4, 4) == [(2, 1, xxh3(plain)) for plain in (alike[0], two, alike[2], alike[3])]
+    assert c.digests(4, 4) == [(2, 1, digest_of(plain)) for plain in (alike[0], two, alike[2], alike[3])]
     # There are windows of 64 MiB in all, and 2 are taken.
     many = [Client(b"r" * 32, 31) for _ in range(3)]
     assert [other.window for other in many] == [25, 24, 23], [other.window for other in many]
     assert Client(b"r" * 32).part(4, alike[0], parts[0], begins=1) == 22
+elif step == "other":  # a source that wants the other digest
+    c = Client(b"s" * 32)
+    zeros = [number for number, (state, _, _) in enumerate(c.digests(0, 9)) if state == 1]
+    assert len(zeros) > 3 and c.chunk(1, one) == (0, []) and c.durable()[1] > 1
+    other = 3 - KIND
+    for run in (b"s" * 32, bytes(32)):
+        try:
+            Client(run, kind=other)
+            assert False, "another digest beside a source that is at work"
+        except Refused as refused:
+            assert "digests" in str(refused), refused
+    c.send(struct.pack(">IHHQQI", 0x25609513, 0, 2, 0, 0, 0))
+    c.socket.close()
+    while True:  # until the receiver has seen it leave
+        try:
+            c = Client(b"s" * 32, kind=other)
+            break
+        except Refused as refused:
+            assert "another source" in str(refused), refused
+    have = c.digests(0, 9)
+    assert [number for number, (state, _, _) in enumerate(have) if state == 1] == zeros
+    assert {state for state, _, _ in have} == {0, 1}, have
+    assert c.chunk(1, one) == (0, []) and c.chunk(2, two, kind=KIND)[0] == 22
+    assert c.patch(3, one, range(251)) == (0, [])
+    assert c.durable()[4] == 1
+    assert c.digests(1, 1, READBACK) == [(2, 3, digest_of(one, other))]
+elif step == "stays":  # after the receiver was killed and started again
+    other = 3 - KIND
+    try:
+        Client(bytes(32))
+        assert False, "who is no source made the receiver forget"
+    except Refused as refused:
+        assert "only a source" in str(refused), refused
+    c = Client(bytes(32), kind=other)
+    have = c.digests(0, 9)
+    assert have[1] == (2, 2, digest_of(one, other)) and have[3] == (2, 2, digest_of(one, other)), have
+    assert c.digests(1, 1, READBACK) == [(2, 2, digest_of(one, other))]
 else:  # one bit of chunk 8 has changed on the disk
     c = Client(b"s" * 32)
     spoilt = bytearray(last)
     spoilt[4096] ^= 1
     changed = two[:5] + b"abc" + two[8:]
-    want = [(1, 2, b""), (2, 3, xxh3(one)), (2, 0, xxh3(changed)), (2, 3, xxh3(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
-            (2, 4, xxh3(bytes(spoilt)))]
+    want = [(1, 2, b""), (2, 3, digest_of(one)), (2, 0, digest_of(changed)), (2, 3, digest_of(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+            (2, 4, digest_of(bytes(spoilt)))]
     have = c.digests(0, 9, READBACK)
     assert have == want, have
     assert c.digests(8, 1) == [(0, 0, b"")]
     assert c.request(READBACK, 5, 1)[0] == 22 and c.request(READBACK, 0, 10)[0] == 22 and c.request(READBACK, 0, 0)[0] == 22
-    assert c.chunk(8, last) == (0, []) and c.digests(8, 1, READBACK) == [(2, 3, xxh3(last))]
+    assert c.chunk(8, last) == (0, []) and c.digests(8, 1, READBACK) == [(2, 3, digest_of(last))]
 c.send(struct.pack(">IHHQQI", 0x25609513, 0, 2, 0, 0, 0))
 END
 run_client() {
-	python3 "$work/client.py" "$data_port" "$token" "$work/state/cert.pem" "$size" "$1"
+	python3 "$work/client.py" "$data_port" "$token" "$work/state/cert.pem" "$size" "$1" "$kind"
 }
-run_client stream
-end_receiver TERM
-rm -r "$work/state" "$work/files"
-mkdir "$work/files"
-start_receiver
-put_plan "$size"
-run_client write
-end_receiver KILL
-start_receiver
-run_client again
-at=$((8 * 1048576 + 4096))
-byte=$(dd if="$work/files/disk0.raw" bs=1 skip=$at count=1 status=none | od -An -tu1)
-printf '%b' "\\x$(printf %x $((byte ^ 1)))" | dd of="$work/files/disk0.raw" bs=1 seek=$at conv=notrunc status=none
-run_client readback
+for kind in 1 2; do
+	run_client stream
+	end_receiver TERM
+	rm -r "$work/state" "$work/files"
+	mkdir "$work/files"
+	start_receiver
+	put_plan "$size"
+	run_client write
+	end_receiver KILL
+	start_receiver
+	run_client again
+	at=$((8 * 1048576 + 4096))
+	byte=$(dd if="$work/files/disk0.raw" bs=1 skip=$at count=1 status=none | od -An -tu1)
+	printf '%b' "\\x$(printf %x $((byte ^ 1)))" | dd of="$work/files/disk0.raw" bs=1 seek=$at conv=notrunc status=none
+	run_client readback
+	run_client other
+	end_receiver KILL
+	start_receiver
+	run_client stays
+	end_receiver TERM
+	rm -r "$work/state" "$work/files"
+	mkdir "$work/files"
+	start_receiver
+	put_plan "$size"
+done

@@ -33,6 +33,7 @@ struct fixture {
 	struct receiver_options options;
 	struct receiver *receiver;
 	struct wire_activation activation;
+	enum wire_digest_kind digest; /* that connections ask for; 0: XXH3-128 */
 };
 
 static inline int fixture_remove_one(const char *path, const struct stat *st, int kind,
@@ -108,6 +109,7 @@ static inline struct wire_nbd *fixture_open(struct fixture *f, unsigned disk, ui
 				     .port = f->activation.data_port,
 				     .export_name = name,
 				     .pin = f->activation.pin,
+				     .digest = f->digest,
 				     .window = 8,
 				     .timeout_ms = 10000};
 	struct wire_nbd *n = NULL;
@@ -150,7 +152,7 @@ static inline int send_chunk_as(struct wire_nbd *n, uint64_t chunk, const uint8_
 	int rc;
 
 	assert_true(wire_chunk_scan(data, bytes, c.bitmap) > 0);
-	wire_digest(data, bytes, c.digest);
+	wire_digest_of(wire_nbd_info(n)->digest)(data, bytes, c.digest);
 	if (zstd) {
 		size_t present = wire_chunk_gather(data, bytes, c.bitmap, blocks);
 

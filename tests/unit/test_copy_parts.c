@@ -78,6 +78,7 @@ static void start(struct bed *b)
 	b->state.target_bytes = b->map->disks[0].size_bytes;
 	b->state.chunks = div_up(b->state.target_bytes, WIRE_CHUNK_BYTES);
 	b->state.flags = calloc(b->state.chunks, 1);
+	b->state.digest_bytes = WIRE_DIGEST_BYTES;
 	b->state.digests = calloc(b->state.chunks, WIRE_DIGEST_BYTES);
 	b->cursor = (struct cursor_run){.disk = &b->state, .sources = &b->sources};
 	pthread_mutex_init(&b->cursor.lock, NULL);
@@ -246,7 +247,7 @@ static void a_bad_sector_in_a_gap_does_no_harm(void **state)
 
 static void pack_one(struct packer *p, struct item *item, unsigned compression)
 {
-	pack_scan(item);
+	pack_scan(item, WIRE_DIGEST_XXH3_128);
 	pack_compress(p, item, compression);
 }
 

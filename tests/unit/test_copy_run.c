@@ -559,11 +559,11 @@ static void merkle_roots_of_few_leaves(void **state)
 	merkle_root(&t, root);
 	hash_sha256("", 0, one);
 	assert_memory_equal(root, one, 32);
-	merkle_add(&t, digest);
+	merkle_add(&t, digest, WIRE_DIGEST_BYTES);
 	merkle_root(&t, root);
 	hash_sha256(leaf, sizeof(leaf), one);
 	assert_memory_equal(root, one, 32);
-	merkle_add(&t, digest);
+	merkle_add(&t, digest, WIRE_DIGEST_BYTES);
 	merkle_root(&t, root);
 	memcpy(both + 1, one, 32);
 	memcpy(both + 33, one, 32);

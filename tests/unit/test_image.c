@@ -164,7 +164,7 @@ static void the_root_of(int disk, uint64_t bytes, uint8_t root[MERKLE_ROOT_BYTES
 
 		assert_int_equal(pread(disk, chunk, n, (off_t)at), n);
 		wire_digest(chunk, n, digest);
-		merkle_add(&m, digest);
+		merkle_add(&m, digest, WIRE_DIGEST_BYTES);
 	}
 	merkle_root(&m, root);
 	free(chunk);
@@ -190,6 +190,7 @@ static void what_was_written_is_read_back(void **state)
 		uint8_t want[MERKLE_ROOT_BYTES], root[MERKLE_ROOT_BYTES];
 		struct image_result r;
 		struct store *s = write_image(&source, kinds[k % ARRAY_SIZE(kinds)], NULL, &r);
+		enum image_digest digest_kind;
 		struct image *i;
 
 		the_root_of(disk, bytes, want);
@@ -198,8 +199,9 @@ static void what_was_written_is_read_back(void **state)
 		if (kinds[k % ARRAY_SIZE(kinds)].format == IMAGE_QCOW2) {
 			i = open_parts(s);
 			assert_same(i, disk, bytes, bytes);
-			assert_true(image_root(i, root, &root_bytes));
+			assert_true(image_root(i, root, &digest_kind, &root_bytes));
 			assert_memory_equal(root, want, sizeof(want));
+			assert_int_equal(digest_kind, IMAGE_XXH3_128);
 			assert_int_equal(root_bytes, bytes);
 			image_close(i);
 			assert_int_equal(s->order[s->count - 1], 1);
@@ -308,18 +310,17 @@ static void a_state_of_something_else_is_refused(void **state)
 	close(disk);
 }
 
-static enum image_knowledge know(void *ctx, uint64_t chunk, uint8_t digest[MERKLE_DIGEST_BYTES])
+static enum image_knowledge know(void *ctx, uint64_t chunk, uint8_t digest[IMAGE_DIGEST_ROOM])
 {
 	const uint64_t *wrong = ctx;
 
 	if (chunk != *wrong)
 		return IMAGE_UNKNOWN;
-	memset(digest, 0x55, MERKLE_DIGEST_BYTES);
+	memset(digest, 0x55, IMAGE_DIGEST_ROOM);
 	return IMAGE_DATA;
 }
 
-static enum image_knowledge know_zero(void *ctx, uint64_t chunk,
-				      uint8_t digest[MERKLE_DIGEST_BYTES])
+static enum image_knowledge know_zero(void *ctx, uint64_t chunk, uint8_t digest[IMAGE_DIGEST_ROOM])
 {
 	(void)ctx;
 	(void)digest;

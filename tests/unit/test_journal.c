@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/num.h"
 #include "receiver/journal.h"
+#include "wire/wire.h"
 
 #include "unit.h"
 
@@ -188,6 +189,44 @@ static void a_foreign_journal_is_refused(void **state)
 	assert_int_equal(reopen(p->path, &subject, &s), -EINVAL);
 }
 
+static void the_digest_is_kept_and_an_unknown_one_refused(void **state)
+{
+	struct place *p = *state;
+	struct journal_subject other = subject;
+	struct journal_record r = {.kind = JOURNAL_DIGEST, .value = {WIRE_DIGEST_SHA256}};
+	struct journal *j = NULL;
+	struct seen s = {0};
+
+	write_batches(p->path, 2);
+	assert_int_equal(open_at(p->path, &subject, &s, &j), 0);
+	assert_int_equal(journal_append(j, &r, 1), 0);
+	journal_close(j);
+	assert_int_equal(reopen(p->path, &subject, &s), 0);
+	assert_int_equal(s.count, 3);
+	assert_int_equal(s.last.kind, JOURNAL_DIGEST);
+	assert_int_equal(s.last.value[0], WIRE_DIGEST_SHA256);
+	/* In the head of one that is begun; it is told first, whoever asks. */
+	unlink(p->path);
+	other.digest = WIRE_DIGEST_SHA256;
+	assert_int_equal(reopen(p->path, &other, &s), 0);
+	assert_int_equal(s.count, 0);
+	assert_int_equal(reopen(p->path, &subject, &s), 0);
+	assert_int_equal(s.count, 1);
+	assert_int_equal(s.last.value[0], WIRE_DIGEST_SHA256);
+	unlink(p->path);
+	other.digest = 3;
+	assert_int_equal(reopen(p->path, &other, &s), 0);
+	assert_int_equal(reopen(p->path, &subject, &s), -EINVAL);
+	assert_string_equal(err_code(), "JOURNAL_FOREIGN");
+	unlink(p->path);
+	assert_int_equal(open_at(p->path, &subject, &s, &j), 0);
+	r.value[0] = 3;
+	assert_int_equal(journal_append(j, &r, 1), 0);
+	journal_close(j);
+	assert_int_equal(reopen(p->path, &subject, &s), -EINVAL);
+	assert_string_equal(err_code(), "JOURNAL_DAMAGED");
+}
+
 /* Records of another journal for the same disk, at the same place, are no records of this one. */
 static void records_of_another_journal_do_not_pass(void **state)
 {
@@ -236,6 +275,7 @@ int main(void)
 		test(a_spoilt_last_record_is_cut_off),
 		test(damage_before_what_was_synced_later_is_refused),
 		test(a_foreign_journal_is_refused),
+		test(the_digest_is_kept_and_an_unknown_one_refused),
 		test(records_of_another_journal_do_not_pass),
 		test(a_journal_that_was_never_begun_is_begun),
 	};

@@ -73,6 +73,15 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up_sha256(void **state)
+{
+	int rc = set_up(state);
+	struct bed *b = *state;
+
+	b->options.digest = b->fixture.digest = WIRE_DIGEST_SHA256;
+	return rc;
+}
+
 static int tear_down(void **state)
 {
 	struct bed *b = *state;
@@ -123,22 +132,22 @@ static void assert_equal(struct bed *b)
 	assert_int_equal(run_check(argv, 10000), 0);
 }
 
-static void root_by_hand(const uint8_t *bytes, uint64_t size, uint64_t from, uint64_t chunks,
-			 uint8_t *root)
+static void root_by_hand(enum wire_digest_kind kind, const uint8_t *bytes, uint64_t size,
+			 uint64_t from, uint64_t chunks, uint8_t *root)
 {
-	uint8_t both[65] = {1}, leaf[17] = {0}, digest[WIRE_DIGEST_MAX];
+	uint8_t both[65] = {1}, leaf[33] = {0}, digest[WIRE_DIGEST_MAX];
 	uint64_t half = 1;
 
 	if (chunks == 1) {
-		wire_digest(bytes + from * MIB, min_of(MIB, size - from * MIB), digest);
-		memcpy(leaf + 1, digest, 16);
-		hash_sha256(leaf, sizeof(leaf), root);
+		wire_digest_of(kind)(bytes + from * MIB, min_of(MIB, size - from * MIB), digest);
+		memcpy(leaf + 1, digest, sizeof(digest));
+		hash_sha256(leaf, kind == WIRE_DIGEST_SHA256 ? 33 : 17, root);
 		return;
 	}
 	while (half * 2 < chunks)
 		half *= 2;
-	root_by_hand(bytes, size, from, half, both + 1);
-	root_by_hand(bytes, size, from + half, chunks - half, both + 33);
+	root_by_hand(kind, bytes, size, from, half, both + 1);
+	root_by_hand(kind, bytes, size, from + half, chunks - half, both + 33);
 	hash_sha256(both, sizeof(both), root);
 }
 
@@ -152,7 +161,7 @@ static void what_arrived_verifies_and_has_the_root_of_its_bytes(void **state)
 	assert_int_equal(b->result.disks[0].chunks, 17);
 	assert_int_equal(b->result.disks[0].data_chunks, 8);
 	assert_int_equal(b->result.disks[0].compared_chunks, 17);
-	root_by_hand(b->bytes, DISK_BYTES, 0, 17, root);
+	root_by_hand(b->result.digest, b->bytes, DISK_BYTES, 0, 17, root);
 	assert_memory_equal(b->result.disks[0].root, root, 32);
 }
 
@@ -231,7 +240,7 @@ static void what_was_never_read_like_that_stays_wrong(void **state)
 	struct bed *b = *state;
 
 	copy(b);
-	b->copied.disks[0].digests[7 * WIRE_DIGEST_BYTES + 3] ^= 1;
+	b->copied.disks[0].digests[7 * wire_digest_bytes(b->options.digest) + 3] ^= 1;
 	assert_int_equal(verify(b), -EBADMSG);
 	assert_string_equal(err_code(), "VERIFY_MISMATCH");
 	assert_non_null(strstr(err_reason(), "at byte 7340032 (wrong)"));
@@ -397,7 +406,41 @@ static void damaged_leaves_are_refused(void **state)
 	}
 }
 
+/* The other of two digests: all of it is done again with it. */
+static void another_digest_starts_over_and_says_so(void **state)
+{
+	struct bed *b = *state;
+
+	copy(b);
+	b->options.digest = WIRE_DIGEST_SHA256;
+	copy(b);
+	assert_int_equal(b->copied.disks[0].sent_chunks, 8);
+	assert_int_equal(b->copied.disks[0].patched_chunks, 0);
+	assert_int_equal(verify(b), 0);
+	assert_int_equal(b->result.digest, WIRE_DIGEST_SHA256);
+	copy(b);
+	assert_int_equal(b->copied.disks[0].skipped_chunks, 17);
+	b->options.digest = WIRE_DIGEST_XXH3_128;
+	copy(b);
+	assert_int_equal(b->copied.disks[0].sent_chunks, 8);
+	assert_int_equal(verify(b), 0);
+	assert_equal(b);
+}
+
+static void a_server_without_the_digest_is_refused(void **state)
+{
+	struct bed *b = *state;
+
+	b->options.no_extension = true;
+	assert_int_equal(copy_run(&b->options, &b->copied), -ENOTSUP);
+	assert_string_equal(err_code(), "DIGEST_UNSUPPORTED");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define SHA256(fn)                                                   \
+	{                                                            \
+#fn "_by_sha256", fn, set_up_sha256, tear_down, NULL \
+	}
 
 int main(void)
 {
@@ -411,6 +454,16 @@ int main(void)
 		TEST(a_receiver_that_goes_away_is_asked_again),
 		TEST(a_file_is_proved_and_a_difference_located_by_its_leaves),
 		TEST(damaged_leaves_are_refused),
+		TEST(another_digest_starts_over_and_says_so),
+		SHA256(what_arrived_verifies_and_has_the_root_of_its_bytes),
+		SHA256(what_an_earlier_life_read_is_counted_as_such),
+		SHA256(a_flipped_bit_is_found_and_mended),
+		SHA256(what_was_never_read_like_that_stays_wrong),
+		SHA256(a_chunk_that_is_lacking_is_sent),
+		SHA256(a_receiver_that_goes_away_is_asked_again),
+		SHA256(a_file_is_proved_and_a_difference_located_by_its_leaves),
+		SHA256(damaged_leaves_are_refused),
+		SHA256(a_server_without_the_digest_is_refused),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
