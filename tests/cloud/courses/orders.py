@@ -81,24 +81,41 @@ def cancelled(folder):
 
 
 def incremental(folder):
-    """Two runs and a cut-over of one job that keeps two images: the instance stays between the runs, and goes at the end."""
+    """Two runs and a cut-over of one job that keeps two images, on both ways: the instance stays between the runs, and goes at the
+    end. The images that stay are the newest, under the prefix that was given; all that the job made has its tags."""
     with Emulator(folder) as emulator:
-        source, job = job_of(folder, emulator, way="direct", run_once=False, max_images=2, **BEIJING)
-        job.run()
-        for run in range(3):
-            status = job.follow(source)
-            if status != 0:
-                raise Failed(f"run {run + 1} ended with {status}:\n{job.tail()}")
-            wanted = "Finished" if run == 2 else "Waiting"
-            if job.status().get("state") != wanted:
-                raise Failed(f"not {wanted} but {job.status()}")
-            if run < 2:
-                job.copied = False
-                job.begin("cut-over" if run else "start", "web1")
-        state = emulator.state()
-        check_clean(state, images=2)
-        if state["made"]["instance"] != 1 or state["made"]["ens_image"] != 3:
-            raise Failed(f"made {state['made']}")
+        for way, where in (("direct", BEIJING), ("ecs", SINGAPORE)):
+            emulator.ask("POST", "reset", {})
+            here = os.path.join(folder, way)
+            os.makedirs(here)
+            source, job = job_of(here, emulator, way=way, run_once=False, max_images=2, image_name_prefix="shop-2026",
+                                 licence_type="BYOL", tags={f"key{n}": f"value {n}" for n in range(20)}, **where)
+            job.run()
+            for run in range(3):
+                status = job.follow(source)
+                if status != 0:
+                    raise Failed(f"run {run + 1} ended with {status}:\n{job.tail()}")
+                wanted = "Finished" if run == 2 else "Waiting"
+                if job.status().get("state") != wanted:
+                    raise Failed(f"not {wanted} but {job.status()}")
+                if run == 0:
+                    tags = emulator.state()["things"]["instance"][0]["tags"]
+                    if len(tags) != 20 or "coldlift-job" not in tags or tags["key18"] != "value 18":
+                        raise Failed(f"the instance has the tags {tags}")
+                if run < 2:
+                    job.copied = False
+                    job.begin("cut-over" if run else "start", "web1")
+            state = emulator.state()
+            check_clean(state, images=2)
+            if state["made"]["instance"] != 1 or state["made"]["ens_image"] != 3:
+                raise Failed(f"made {state['made']}")
+            names = sorted(i["name"] for i in state["ens_images"])
+            wanted = [f"shop-2026_{job.status()['id'][2:]}_r{run}" for run in (2, 3)]
+            if names != wanted:
+                raise Failed(f"the images are {names}, not {wanted}")
+            imports = [c for c in emulator.calls() if c["action"] == "ImportImage"]
+            if any(c["params"].get("LicenseType") != "BYOL" for c in imports):
+                raise Failed(f"imported by {imports}")
 
 
 def opened_to_the_source_alone(folder):
