@@ -317,14 +317,38 @@ int pipe_run(const char *root, const char *id, enum pipe_verb verb,
 
 /* ---- ordering ---- */
 
+/*
+ * The source of a job that nobody runs goes on sending all the same, so it is told of the order by
+ * the code that was handed out. Where the receiver does not answer it learns it at the next start.
+ */
+static void tell_source(struct pipe_job *j, bool stop, const struct pipe_outside *outside)
+{
+	struct course c = {.job = j, .outside = outside};
+	CLEANUP_FREE char *path = pipe_job_path(j, "activation");
+	CLEANUP_FREE char *code = NULL;
+
+	if (!path || io_read_file(path, WIRE_ACTIVATION_TEXT, &code, NULL) < 0)
+		return;
+	code[strcspn(code, "\n")] = '\0';
+	c.activation_known = wire_activation_parse(code, &c.activation) == 0;
+	if (c.activation_known && course_link(&c) == 0)
+		course_command(&c, stop);
+	else
+		log_warn("the source is not told now: %s", err_reason());
+	course_unlink(&c);
+}
+
 /* Nobody runs it: what the order asks for is done here. */
 static int order_here(const char *root, struct pipe_job *j, enum pipe_verb verb,
 		      const json_t *changes, const struct pipe_outside *outside)
 {
 	static const struct pipe_outside nothing;
+	bool sends = j->state == PIPE_RUNNING && j->phase == PIPE_SYNCING;
 	enum pipe_leave leave;
 	int rc = pipe_job_obey(j, verb, changes, &leave);
 
+	if (rc == 0 && sends)
+		tell_source(j, leave != PIPE_STAY, outside ? outside : &nothing);
 	if (rc < 0 || leave == PIPE_STAY)
 		return rc;
 	if (leave == PIPE_LEAVE_STOP)

@@ -66,6 +66,9 @@ static void words_of(const json_t *job, char *out, size_t bytes)
 
 	if (error) {
 		snprintf(out, bytes, "%s", get(error, "code"));
+	} else if (strcmp(get(job, "state"), "Running") == 0 &&
+		   json_is_false(json_object_get(job, "running"))) {
+		snprintf(out, bytes, "no process: pipeline start");
 	} else if (rate > 0) {
 		/* The transfer needs no name; what the source says stands beside it. */
 		const char *step = strcmp(get(job, "phase"), "Syncing") == 0 ? "" : get(p, "step");

@@ -90,6 +90,18 @@ static void a_line_says_once_what_the_source_says(void **state)
 	assert_string_equal(line, "w Syncing 0% source: not there yet");
 }
 
+/* Its process was killed, or the host was restarted. */
+static void a_running_job_that_nobody_runs_is_told_as_such(void **state)
+{
+	CLEANUP_JSON json_t *jobs = jobs_of("[{\"name\":\"w\",\"state\":\"Running\",\"phase\":"
+					    "\"Syncing\",\"running\":false}]");
+	CLEANUP_FREE char *text = pipe_show_table(jobs, 80);
+
+	(void)state;
+	assert_non_null(
+		strstr(text, "Syncing    [................]   0% no process: pipeline start\n"));
+}
+
 static void what_is_kept_is_said_in_every_state_that_lasts(void **state)
 {
 	static const struct {
@@ -216,6 +228,7 @@ int main(void)
 		cmocka_unit_test(the_table_says_progress_errors_and_what_costs),
 		cmocka_unit_test(all_jobs_stand_above_what_is_said_of_one),
 		cmocka_unit_test(a_line_says_once_what_the_source_says),
+		cmocka_unit_test(a_running_job_that_nobody_runs_is_told_as_such),
 		cmocka_unit_test(what_is_kept_is_said_in_every_state_that_lasts),
 		cmocka_unit_test(the_page_escapes_what_operators_typed),
 		cmocka_unit_test(instance_types_are_tried_in_smcs_order),
