@@ -95,7 +95,8 @@ static enum column column_of(enum pipe_state state, enum pipe_phase phase)
  * Syncing and in Waiting; delete whenever it does not run, and while deleting to go on with it;
  * cut-over only in Waiting. Ours beside them: cancel, which stops what runs and gives everything
  * back, until the image is being cleaned up after; pause and resume, of the transfer and of the
- * making of images, which SMC does not let one stop. A start of a job that says Running goes on with one whose process ended.
+ * making of images, which SMC does not let one stop. A start of a job that says Running goes on
+ * with one whose process ended.
  */
 /* clang-format off */
 static const char allowed[PIPE_VERBS][DELETING + 2] = {
