@@ -49,6 +49,7 @@ struct run {
 	pthread_t link_thread;
 	bool link_running;
 	atomic_bool link_stop;
+	uint64_t log_sent_ms, log_sent_bytes; /* of the link's thread */
 };
 
 /* ---- the view (run_view.c); each shows the change at once ---- */
@@ -71,6 +72,12 @@ void run_show_copy(struct run *r, const struct copy_status *status);
 int run_link_start(struct run *r);
 /* Post the last state and end. Safe when it was not started. */
 void run_link_stop(struct run *r);
+
+/* The log to the receiver, now or when it is time; by the link's thread (run_log.c). */
+void run_log_post(struct run *r, struct wire_control *link, bool now);
+
+/* Token and activation code become asterisks. */
+void run_log_hide_secrets(const struct run *r, char *text, size_t bytes);
 
 /* Write an artefact into the directory and put a copy to the receiver. */
 int run_keep(struct run *r, const char *name, const json_t *artefact);

@@ -129,6 +129,7 @@ static void *link_main(void *arg)
 		/* Read before posting, so that the last state is posted once more at the end. */
 		stopping = atomic_load(&r->link_stop);
 		post_state(r, link);
+		run_log_post(r, link, stopping);
 		for (unsigned i = 0; i < 10 && !stopping && !atomic_load(&r->link_stop); i++)
 			nanosleep(&(struct timespec){.tv_nsec = LINK_INTERVAL_MS * 100000L}, NULL);
 	}

@@ -120,6 +120,9 @@ static int take(const char *key, const json_t *v, struct plan_job *job)
 		job->copy.adaptive = json_is_true(v);
 		return json_is_boolean(v) ? 0 : invalid(key, "true or false");
 	}
+	/* Whether the log goes to the receiver: the run's business, not the plan's. */
+	if (!strcmp(key, "diagnostics"))
+		return json_is_boolean(v) ? 0 : invalid(key, "true or false");
 	if (!strcmp(key, "compression")) {
 		rc = take_number(v, key, 0, COMPRESSION_MAX, "a number from 0 to 10", &n);
 		job->copy.compression = (unsigned)n;

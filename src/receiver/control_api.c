@@ -270,6 +270,20 @@ static void put_log(struct control *c, const struct control_request *q, struct c
 		control_json(out, 200, json_pack("{s:o}", "bytes", json_u64(q->bytes)));
 }
 
+static void get_log(struct control *c, struct control_reply *out)
+{
+	int rc = vault_read(c->receiver->vault, VAULT_LOG, 0, LOG_MAX_BYTES, &out->body,
+			    &out->bytes);
+
+	out->status = 200;
+	out->content_type = "text/plain; charset=utf-8";
+	if (rc == -ENOENT)
+		control_error(out, 404, "ARTEFACT_MISSING", "the source has sent no log yet",
+			      "wait for it; a job with \"diagnostics\": false sends none");
+	else if (rc < 0)
+		reply_failure(out, rc);
+}
+
 static void post_image(struct control *c, const struct control_request *q,
 		       struct control_reply *out)
 {
@@ -294,11 +308,12 @@ struct route {
 };
 
 static const struct route routes[] = {
-	{"GET", "/v1/target", get_target, NULL}, {"GET", "/v1/state", get_state, NULL},
-	{"POST", "/v1/state", NULL, post_state}, {"POST", "/v1/command", NULL, post_command},
-	{"PUT", "/v1/log", NULL, put_log},	 {"GET", "/metrics", control_metrics, NULL},
-	{"GET", "/", control_page, NULL},	 {"POST", "/v1/image", NULL, post_image},
-	{"GET", "/v1/image", get_image, NULL},	 {"DELETE", "/v1/image", delete_image, NULL},
+	{"GET", "/v1/target", get_target, NULL},     {"GET", "/v1/state", get_state, NULL},
+	{"POST", "/v1/state", NULL, post_state},     {"POST", "/v1/command", NULL, post_command},
+	{"PUT", "/v1/log", NULL, put_log},	     {"GET", "/v1/log", get_log, NULL},
+	{"GET", "/metrics", control_metrics, NULL},  {"GET", "/", control_page, NULL},
+	{"POST", "/v1/image", NULL, post_image},     {"GET", "/v1/image", get_image, NULL},
+	{"DELETE", "/v1/image", delete_image, NULL},
 };
 
 void control_path_unknown(struct control_reply *out)
