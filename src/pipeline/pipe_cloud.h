@@ -80,8 +80,8 @@ void instance_costs(struct course *c, json_t *fact);
 /* See that the instance runs (it is stopped for snapshots). */
 int course_power_on(struct course *c);
 
-extern const struct pipe_step bucket_step, zone_step, vpc_step, vswitch_step, group_step,
-	rules_step, program_step, instance_step, power_step, stop_step, snapshot_step, image_step,
-	export_step, upload_step, import_step;
+extern const struct pipe_step bucket_step, diagnostics_step, zone_step, vpc_step, vswitch_step,
+	group_step, rules_step, program_step, instance_step, power_step, stop_step, snapshot_step,
+	image_step, export_step, upload_step, import_step;
 
 #endif

@@ -24,6 +24,9 @@ static json_t *source_job(const struct course *c, const char *activation)
 				json_u64(pipe_option_u64(o, "rate_mbit")), "exit",
 				pipe_option(o, "source_exit"));
 
+	/* The default is true; a migrator of before knows no such key. */
+	if (job && json_is_false(json_object_get(o, "diagnostics")))
+		json_object_set_new(job, "diagnostics", json_false());
 	if (job && *pipe_option(o, "name"))
 		json_object_set_new(job, "name", json_string(pipe_option(o, "name")));
 	/* What only the source's own job knows: holes, allowed refusals, disks left out. */

@@ -57,11 +57,11 @@ static int program_make(struct course *c, json_t *fact)
 	return 0;
 }
 
-/* Everything below the job's own prefix, so also what other steps might have left. */
+/* Also when it was put and the process ended before it could write that down. */
 static int program_undo(struct course *c, json_t *fact)
 {
 	(void)fact;
-	return course_delete_objects(c, course_object(c, NULL).key);
+	return course_delete_objects(c, course_object(c, "receiver").key);
 }
 
 const struct pipe_step program_step = {

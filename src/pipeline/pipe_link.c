@@ -213,36 +213,3 @@ int sync_take_artefact(struct course *c, const char *name, json_t **out)
 	*out = NULL;
 	return rc < 0 || !body ? rc : json_parse(body, bytes, name, out);
 }
-
-static void keep(struct course *c, const char *dir, const char *url, const char *name)
-{
-	CLEANUP_FREE char *body = NULL;
-	CLEANUP_FREE char *path = NULL;
-	size_t bytes = 0;
-
-	if (wire_control_fetch(c->link, url, NULL, &body, &bytes) < 0)
-		return;
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
-		return;
-	if (io_replace_file(path, body, bytes, 0600) < 0)
-		log_debug("%s", err_reason());
-}
-
-void sync_diagnostics(struct course *c)
-{
-	static const char *const artefacts[] = {"inventory.json", "job.json",	 "plan.json",
-						"prepare.json",	  "verify.json", "copy-state.json"};
-	CLEANUP_FREE char *dir = pipe_job_path(c->job, "diagnostics");
-	char url[128];
-
-	if (!c->link || !dir || !json_is_true(json_object_get(c->job->options, "diagnostics")) ||
-	    io_mkdir(dir, 0700) < 0)
-		return;
-	keep(c, dir, "/v1/state", "state.json");
-	keep(c, dir, "/metrics", "metrics.txt");
-	keep(c, dir, "/v1/image", "image-order.json");
-	for (size_t i = 0; i < ARRAY_SIZE(artefacts); i++) {
-		snprintf(url, sizeof(url), "/v1/artefact/%s", artefacts[i]);
-		keep(c, dir, url, artefacts[i]);
-	}
-}

@@ -158,7 +158,12 @@ static int sync_make(struct course *c, json_t *fact)
 	if (rc < 0)
 		return rc;
 	rc = sync_disks(plan, verify, &disks);
-	return rc < 0 ? rc : json_object_set_new(fact, "disks", disks);
+	if (rc < 0)
+		return rc;
+	json_object_set_new(fact, "disks", disks);
+	/* The receiver may be gone when something fails later. */
+	sync_diagnostics(c);
+	return 0;
 }
 
 const struct pipe_step sync_step = {

@@ -60,6 +60,7 @@ static const struct key keys[] = {
 	{"licence_type", "LicenseType", CHOICE, NEVER, 0, 0, "default BYOL", "\"default\""},
 	{"tags", "Tag", OBJECT, NEVER, 0, 20, NULL, "{}"},
 	{"diagnostics", "DiagnosticLogs", BOOLEAN, BEFORE_START, 0, 0, NULL, "true"},
+	{"diagnostics_to", "DiagnosticLogsTarget", CHOICE, BEFORE_START, 0, 0, "job bucket", "\"job\""},
 	{"scheduled_start", "ScheduledStartTime", TEXT, BEFORE_START, 20, 20, NULL, NULL},
 	{"valid_days", "ValidTime", NUMBER, WHILE_VALID, PIPE_VALID_DAYS_MIN, PIPE_VALID_DAYS_MAX, NULL, "30"},
 	{"run_once", "RunOnce", BOOLEAN, NEVER, 0, 0, NULL, "true"},

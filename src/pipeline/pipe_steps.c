@@ -7,6 +7,7 @@
 const struct pipe_step *const pipe_steps[] = {
 	/* before the data */
 	&bucket_step,
+	&diagnostics_step,
 	&zone_step,
 	&vpc_step,
 	&vswitch_step,

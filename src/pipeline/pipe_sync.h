@@ -27,8 +27,8 @@ int sync_fetch_artefact(struct course *c, const char *name, char **body, size_t 
 /* The same, of JSON; *out NULL when it is not there. */
 int sync_take_artefact(struct course *c, const char *name, json_t **out);
 
-/* Keep what the receiver knows of the source in the job's directory, for whoever looks for the
- * cause of a failure; as far as it can be had. */
+/* Keep the source's log and what the receiver knows of it, as the job's options say; as far as it
+ * can be had, and without secrets (pipe_diagnostics.c). Leaves the reason of a failure as it is. */
 void sync_diagnostics(struct course *c);
 
 /*

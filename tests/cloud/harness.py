@@ -133,6 +133,13 @@ class Source:
     @staticmethod
     def says(activation, state):
         """Posts a state as the migrator does; the orders that come back, or None when nobody listens."""
+        body = {"state": state, "time": str(time.time_ns()), "disks": []}
+        answer = Source.call(activation, "POST", "/v1/state", json.dumps(body).encode())
+        return answer["commands"] if answer else None
+
+    @staticmethod
+    def call(activation, method, path, body):
+        """A request to the receiver's control service; the answer, or None when nobody listens."""
         text = activation.split(".", 1)[1]
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         n = raw[1]
@@ -140,12 +147,11 @@ class Source:
         token = raw[38 + n:54 + n].hex()
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        body = {"state": state, "time": str(time.time_ns()), "disks": []}
-        request = urllib.request.Request(f"https://{host}:{port}/v1/state", json.dumps(body).encode(),
-                                         {"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(f"https://{host}:{port}{path}", body, {"Authorization": f"Bearer {token}"},
+                                         method=method)
         try:
             with urllib.request.urlopen(request, context=context, timeout=20) as reply:
-                return json.load(reply)["commands"]
+                return json.load(reply)
         except (OSError, urllib.error.URLError, ValueError):
             return None
 

@@ -80,6 +80,31 @@ def cancelled(folder):
             emulator.set(times={"image": 120})
 
 
+def diagnosed(folder):
+    """The source's log stands in the bucket when the job says so, without what opens the receiver, until the job is deleted."""
+    with Emulator(folder) as emulator:
+        source, job = job_of(folder, emulator, way="direct", diagnostics_to="bucket", **SINGAPORE)
+        job.run()
+        code = wait_until("activation code", 60, lambda: job.ended() or job.activation())
+        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        wait_until("the log", 60, lambda: source.call(code, "PUT", "/v1/log", f"a line of the source\n{code}\n".encode()))
+        if job.follow(source) != 0:
+            raise Failed(f"failed:\n{job.tail()}")
+        state = emulator.state()
+        check_clean({**state, "left_over": [t for t in state["left_over"] if "/diagnostics/" not in t]})
+        kept = [t for t in state["left_over"] if t.endswith("/diagnostics/run1/source.log")]
+        if len(kept) != 1:
+            raise Failed(f"no log in the bucket: {state['left_over']}")
+        for where, _, names in os.walk(folder):
+            for name in names:
+                with open(os.path.join(where, name), "rb") as f:
+                    text = f.read()
+                if b"a line of the source" in text and ("diagnostics" in where or "objects" in where) and code.encode() in text:
+                    raise Failed(f"{where}/{name} has the activation code")
+        job.order("delete")
+        check_clean(emulator.state())
+
+
 def incremental(folder):
     """Two runs and a cut-over of one job that keeps two images, on both ways: the instance stays between the runs, and goes at the
     end. The images that stay are the newest, under the prefix that was given; all that the job made has its tags."""

@@ -1,0 +1,3 @@
+#!/bin/sh
+# And are given back with the job.
+exec "$(dirname "$0")/course" diagnosed
