@@ -128,6 +128,8 @@ static int take_memory(struct engine *e)
 	for (unsigned i = 0; i < b->workers; i++) {
 		int rc = pack_init(&e->packers[i], b->context_bytes);
 
+		if (rc == 0)
+			rc = pack_near_init(&e->packers[i], b->near_bytes);
 		if (rc < 0)
 			return rc;
 	}
@@ -289,7 +291,9 @@ static int run_disks(struct engine *model)
 	log_info("copy: %llu MiB of memory: %u disks at a time, each with %u chunks on their way "
 		 "and %u workers of %llu KiB",
 		 (unsigned long long)(at_once * b->total_bytes / MIB), at_once, b->items,
-		 b->workers, (unsigned long long)((b->context_bytes + 2 * WIRE_CHUNK_BYTES) / KIB));
+		 b->workers,
+		 (unsigned long long)((b->context_bytes + b->near_bytes + 2 * WIRE_CHUNK_BYTES) /
+				      KIB));
 	while (rc == 0 && made < at_once)
 		rc = make_engine(&engines[made++], model);
 	if (rc == 0)

@@ -17,12 +17,12 @@
 
 static uint64_t packers_bytes(const struct budget *b)
 {
-	return b->workers * (b->context_bytes + 2 * (uint64_t)WIRE_CHUNK_BYTES);
+	return b->workers * (b->context_bytes + b->near_bytes + 2 * (uint64_t)WIRE_CHUNK_BYTES);
 }
 
 /*
- * The widest window that leaves 30 % of the memory, and enough of it, to the chunks on their way,
- * and that the receiver can have for all workers too. 0 where none does.
+ * The widest window that leaves a quarter of the memory, and enough of it, to the chunks on their
+ * way, and that the receiver can have for all workers too. 0 where none does.
  */
 static unsigned choose_window(const struct budget *b)
 {
@@ -31,7 +31,7 @@ static unsigned choose_window(const struct budget *b)
 		uint64_t bytes = pack_stream_bytes(b->compression_max, log);
 
 		with.context_bytes = max_of(b->context_bytes, bytes);
-		if (bytes && packers_bytes(&with) <= b->total_bytes / 10 * 7 &&
+		if (bytes && packers_bytes(&with) <= b->total_bytes / 4 * 3 &&
 		    packers_bytes(&with) + 2 * ITEMS_MIN * MIB <= b->total_bytes &&
 		    ((uint64_t)b->workers << log) <= WIRE_STREAMS_BYTES)
 			return log;
@@ -42,7 +42,8 @@ static unsigned choose_window(const struct budget *b)
 /* One worker and the fewest chunks. */
 static uint64_t least_bytes(unsigned compression)
 {
-	return pack_context_bytes(compression) + (2 + ITEMS_MIN) * (uint64_t)WIRE_CHUNK_BYTES;
+	return pack_context_bytes(compression) + pack_near_bytes(compression) +
+	       (2 + ITEMS_MIN) * (uint64_t)WIRE_CHUNK_BYTES;
 }
 
 /* A fifth of what is free; more, up to half, when the compression that was asked for needs it. */
@@ -59,6 +60,13 @@ uint64_t budget_total_bytes(const struct copy_options *o)
 	return o->memory_bytes ? o->memory_bytes : choose_total(o->compression);
 }
 
+static void set_steps(struct budget *b, unsigned compression_max)
+{
+	b->compression_max = compression_max;
+	b->context_bytes = pack_context_bytes(compression_max);
+	b->near_bytes = pack_near_bytes(compression_max);
+}
+
 int budget_make(const struct copy_options *o, struct budget *b)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -68,11 +76,10 @@ int budget_make(const struct copy_options *o, struct budget *b)
 	if (!b->workers)
 		b->workers = (unsigned)max_of(processors, 1L);
 	b->workers = min_of(b->workers, (unsigned)COPY_WORKERS_MAX);
-	b->compression_max = o->adaptive ? COPY_COMPRESSION_MAX : o->compression;
-	b->context_bytes = pack_context_bytes(b->compression_max);
+	set_steps(b, o->adaptive ? COPY_COMPRESSION_MAX : o->compression);
 	while (packers_bytes(b) > b->total_bytes / 2) {
 		if (b->compression_max > o->compression)
-			b->context_bytes = pack_context_bytes(--b->compression_max);
+			set_steps(b, b->compression_max - 1);
 		else if (b->workers > 1)
 			b->workers--;
 		else

@@ -27,10 +27,11 @@ static const size_t input_classes[] = {16 * 1024, 128 * 1024, 256 * 1024, WIRE_C
 
 #define LDM_RATE_LOG 7
 
-#define PROBE_PARTS   8
-#define PROBE_BYTES   2048
-#define PROBE_PERCENT 105 /* of what even chance gives */
-#define CONTEXT_ALIGN 64
+#define PROBE_PARTS	8
+#define PROBE_BYTES	2048
+#define PROBE_BYTES_MIN 512 /* one block in all: below, chance has too much to say */
+#define PROBE_PERCENT	105 /* of what even chance gives */
+#define CONTEXT_ALIGN	64
 
 size_t pack_context_bytes(unsigned compression)
 {
@@ -106,6 +107,7 @@ void pack_fini(struct packer *p)
 {
 	ZSTD_freeCCtxParams(p->params);
 	free(p->context_memory);
+	free(p->near_memory);
 	free(p->gathered);
 	free(p->spare);
 	*p = (struct packer){0};
@@ -133,14 +135,16 @@ void pack_use_stream(struct packer *p, int lane, unsigned window_log)
 static bool looks_packed(const uint8_t *plain, size_t bytes)
 {
 	uint32_t counts[256] = {0};
-	uint64_t squares = 0, n = (uint64_t)PROBE_PARTS * PROBE_BYTES;
+	uint64_t squares = 0, n = min_of((uint64_t)PROBE_PARTS * PROBE_BYTES, (uint64_t)bytes);
+	size_t part_bytes = n / PROBE_PARTS;
 
-	if (bytes < n)
+	n = part_bytes * PROBE_PARTS;
+	if (part_bytes < PROBE_BYTES_MIN)
 		return false;
 	for (size_t part = 0; part < PROBE_PARTS; part++) {
-		const uint8_t *at = plain + (bytes - PROBE_BYTES) / (PROBE_PARTS - 1) * part;
+		const uint8_t *at = plain + (bytes - part_bytes) / (PROBE_PARTS - 1) * part;
 
-		for (size_t i = 0; i < PROBE_BYTES; i++)
+		for (size_t i = 0; i < part_bytes; i++)
 			counts[at[i]]++;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++)
@@ -197,6 +201,8 @@ static bool compress(struct packer *p, struct item *item, unsigned compression)
 	}
 	if (looks_packed(plain, item->plain_bytes))
 		return false;
+	if (pack_near_wanted(p, item, compression))
+		return pack_near(p, item);
 	take_context(p);
 	if (p->lane >= 0 && stream_levels[compression])
 		return compress_stream(p, item, plain, compression);

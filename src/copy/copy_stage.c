@@ -118,6 +118,7 @@ void *worker_main(void *arg)
 
 	pack_use_stream(&r->engine->packers[hand->index], (int)hand->index,
 			hand->index < r->connections ? r->stream_window_log : 0);
+	r->engine->packers[hand->index].near_ok = r->info.near_ok;
 	while (!atomic_load(&r->stop) && (item = queue_pop(&r->work, -1))) {
 		unsigned compression = r->info.zstd_ok ? atomic_load(&r->engine->compression) : 0;
 

@@ -98,6 +98,7 @@ struct budget {
 	unsigned workers;
 	unsigned compression_max; /* what adaptive may go up to */
 	size_t context_bytes;	  /* of one zstd context */
+	size_t near_bytes;	  /* of one for patches */
 	unsigned window_log;	  /* of a worker's stream; 0: none */
 };
 
@@ -120,6 +121,9 @@ struct packer {
 	unsigned window_log;
 	unsigned stream_step; /* that the frame under way has; 0: none is */
 	bool stream_set;      /* the context has a stream's parameters, under way or not */
+	void *near_memory;
+	void *near;   /* ZSTD_CCtx, living in near_memory; NULL: none */
+	bool near_ok; /* the receiver takes codec near */
 	uint8_t *gathered;
 	uint8_t *spare; /* exchanged with an item's buffer when that was compressed */
 };
@@ -130,6 +134,18 @@ size_t pack_stream_bytes(unsigned compression, unsigned window_log);
 
 /* From here on the packer's chunks go in a stream to this sender; window_log 0: each for itself. */
 void pack_use_stream(struct packer *p, int lane, unsigned window_log);
+
+/*
+ * Patches of few blocks are packed with the blocks around them in view (WIRE_CODEC_NEAR), by a
+ * context of its own: a stream under way stays as it is. Bytes of it; 0 where no step up to
+ * compression does so.
+ */
+size_t pack_near_bytes(unsigned compression);
+int pack_near_init(struct packer *p, size_t near_bytes);
+bool pack_near_wanted(const struct packer *p, const struct item *item, unsigned compression);
+
+/* True when the blocks, gathered at p->gathered, stand packed in p->spare. */
+bool pack_near(struct packer *p, struct item *item);
 
 /* Bytes of a zstd context that serves every step up to compression. */
 size_t pack_context_bytes(unsigned compression);

@@ -319,6 +319,9 @@ static int on_extension(struct session *s, const struct nbd_option_head *h, cons
 	grant.stream_window_log = (uint8_t)s->stream_window_log;
 	if (s->stream_window_log)
 		grant.codecs |= 1u << WIRE_CODEC_STREAM;
+	s->near_ok = offer.codecs & 1u << WIRE_CODEC_NEAR;
+	if (s->near_ok)
+		grant.codecs |= 1u << WIRE_CODEC_NEAR;
 	wire_grant_encode(&grant, raw);
 	rc = put_reply(s, h->option, NBD_REP_COLDLIFT, raw, sizeof(raw));
 	return rc < 0 ? rc : ack(s, h->option);
@@ -472,6 +475,7 @@ int session_run(struct conn *c)
 	ZSTD_freeDCtx(s.zstd);
 	ZSTD_freeDCtx(s.zstd_stream);
 	give_window_back(&s);
+	free(s.near_dict);
 	free(s.data);
 	free(s.blocks);
 	return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One data connection. session.c negotiates, session_serve.c answers requests, session_chunks.c
- * and session_readback.c those of our extension. Private to receiver.
+ * One data connection. session.c negotiates, session_serve.c answers requests, session_chunks.c,
+ * session_patch.c and session_readback.c those of our extension. Private to receiver.
  */
 #ifndef RECEIVER_SESSION_H
 #define RECEIVER_SESSION_H
@@ -31,6 +31,8 @@ struct session {
 	ZSTD_DCtx *zstd_stream;		   /* of codec stream, once one begins */
 	unsigned stream_window_log;	   /* granted; 0: none */
 	bool in_stream;			   /* one has begun and is sound */
+	bool near_ok;			   /* codec near was granted */
+	void *near_dict;		   /* room for its ZSTD_DDict, once a chunk needs it */
 	struct readback *readback;	   /* under way, or NULL */
 	unsigned readers;		   /* that it has */
 	struct nbd_request readback_query; /* what it answers */
@@ -57,6 +59,13 @@ int session_durable(struct session *s, const struct nbd_request *q);
 int session_keep(struct session *s, const struct nbd_request *q);
 int session_readback(struct session *s, const struct nbd_request *q);
 int session_block_digests(struct session *s, const struct nbd_request *q);
+
+/*
+ * Lay a patch over the chunk; blocks: its present blocks, in s->data or s->blocks, or NULL for
+ * codec near, whose payload in s->data needs what stands there. -errno with a reason.
+ */
+int session_patch(struct session *s, uint64_t chunk, const struct wire_chunk_head *h,
+		  const uint8_t *blocks);
 
 /* The request's chunks are aligned and inside the disk, and the extension is on. */
 int session_check_chunks(const struct session *s, const struct nbd_request *q);

@@ -117,14 +117,15 @@ static int take_chunk(struct session *s, uint64_t chunk, size_t chunk_bytes,
 		      const struct wire_chunk_head *h)
 {
 	uint8_t digest[WIRE_DIGEST_MAX], *blocks, *whole;
-	int rc = present_blocks(s, h, &blocks);
+	int rc;
 
+	if (h->codec == WIRE_CODEC_NEAR)
+		return session_patch(s, chunk, h, NULL);
+	rc = present_blocks(s, h, &blocks);
 	if (rc < 0)
 		return rc;
 	if (h->patch)
-		return store_patch(s->store, chunk, h->bitmap, blocks,
-				   blocks == s->data ? s->blocks : s->data, h->digest,
-				   session_run_id(s));
+		return session_patch(s, chunk, h, blocks);
 	whole = whole_chunk(s, h, chunk_bytes, blocks);
 	wire_digest_of(s->digest)(whole, chunk_bytes, digest);
 	if (memcmp(digest, h->digest, sizeof(digest)) != 0)

@@ -76,14 +76,18 @@ int store_chunk(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMA
  */
 int store_forget_ahead(struct store *s, uint64_t chunk);
 
+/* The present blocks of a patch, one behind the other; whole: the chunk as it stands there. -errno
+ * with a reason. */
+typedef int (*store_blocks_fn)(void *ctx, const uint8_t *whole, const uint8_t **blocks);
+
 /*
- * A chunk of which only the blocks in the bitmap are given, one behind the other; the others stay
- * as they are. `whole` is a store_buffer() to work in. -EBADMSG when what comes out does not have
- * the digest: then the chunk is unknown, and its bytes are as they were.
+ * A chunk of which only the blocks in the bitmap are given, the others stay as they are. `whole` is
+ * a store_buffer() to work in. -EBADMSG when what comes out does not have the digest, or the blocks
+ * cannot be had: then the chunk is unknown, and its bytes are as they were.
  */
 int store_patch(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
-		const uint8_t *blocks, uint8_t *whole, const uint8_t digest[WIRE_DIGEST_MAX],
-		const uint8_t *run_id);
+		store_blocks_fn fn, void *ctx, uint8_t *whole,
+		const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id);
 
 /* Take known chunks over into this run; -ENOENT when one of them is not known. */
 int store_keep(struct store *s, uint64_t chunk, uint64_t count, const uint8_t *run_id);

@@ -432,18 +432,21 @@ static void lay_over(uint8_t *whole, const uint8_t *bitmap, const uint8_t *block
 
 /* The chunk is ours from before it is read, so that nobody changes it in between. */
 int store_patch(struct store *s, uint64_t chunk, const uint8_t bitmap[WIRE_BITMAP_BYTES],
-		const uint8_t *blocks, uint8_t *whole, const uint8_t digest[WIRE_DIGEST_MAX],
-		const uint8_t *run_id)
+		store_blocks_fn fn, void *ctx, uint8_t *whole,
+		const uint8_t digest[WIRE_DIGEST_MAX], const uint8_t *run_id)
 {
 	uint64_t offset = chunk << WIRE_CHUNK_SHIFT;
 	size_t chunk_bytes = (size_t)store_chunk_bytes(s, chunk);
 	uint8_t made[WIRE_DIGEST_MAX];
+	const uint8_t *blocks = NULL;
 	bool was_zero, zero;
 	int rc = take(s, chunk, 1, &was_zero);
 
 	if (rc < 0)
 		return rc;
 	rc = io_pread(s->fd, whole, chunk_bytes, offset, s->path);
+	if (rc == 0)
+		rc = fn(ctx, whole, &blocks);
 	if (rc == 0) {
 		lay_over(whole, bitmap, blocks, chunk_bytes);
 		wire_digest_of(s->digest)(whole, chunk_bytes, made);

@@ -36,6 +36,7 @@ enum wire_codec {
 	WIRE_CODEC_PLAIN = 0,
 	WIRE_CODEC_ZSTD = 1,
 	WIRE_CODEC_STREAM = 2, /* the next part of the connection's one long zstd frame */
+	WIRE_CODEC_NEAR = 3,   /* of a patch: a zstd frame that refers to the blocks around it */
 };
 
 /* Digest of plain bytes into out (WIRE_DIGEST_MAX, zero-padded). Any thread. */
@@ -83,6 +84,16 @@ int wire_bitmap_bytes(const uint8_t bitmap[WIRE_BITMAP_BYTES], size_t chunk_byte
 /* Copy the set blocks of chunk to out, one behind the other; returns their bytes. */
 size_t wire_chunk_gather(const void *chunk, size_t bytes, const uint8_t bitmap[WIRE_BITMAP_BYTES],
 			 void *out);
+
+/*
+ * What WIRE_CODEC_NEAR refers to: the blocks that are not set, and lie at most WIRE_NEAR_REACH from
+ * one that is, in order, the first WIRE_NEAR_BLOCKS_MAX of them. Returns their bytes.
+ */
+#define WIRE_NEAR_REACH		4
+#define WIRE_NEAR_BLOCKS_MAX	128
+#define WIRE_NEAR_PRESENT_BYTES (64 * WIRE_BLOCK_BYTES) /* of set blocks, at most */
+size_t wire_chunk_near(const void *chunk, size_t bytes, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+		       void *out);
 
 /* First run of set blocks at or behind *block: false at the end, else [*block, *block + *count). */
 bool wire_bitmap_run(const uint8_t bitmap[WIRE_BITMAP_BYTES], unsigned *block, unsigned *count);
@@ -359,6 +370,7 @@ struct wire_nbd_info {
 	unsigned stream_window_log;   /* ours: codec stream, with windows up to 2^this; 0: not */
 	bool patch_ok;		      /* ours: BLOCK_DIGESTS, and chunks whose other blocks stay */
 	bool to_patch_ok;	      /* ours: NBD_CMD_FLAG_TO_PATCH */
+	bool near_ok;		      /* ours: codec near, for patches */
 	bool tls;
 };
 

@@ -80,6 +80,38 @@ size_t wire_chunk_gather(const void *chunk, size_t bytes, const uint8_t bitmap[W
 	return used;
 }
 
+static bool is_near(const uint8_t *bitmap, unsigned block)
+{
+	unsigned from = block - min_of(block, (unsigned)WIRE_NEAR_REACH);
+	unsigned to = min_of(block + WIRE_NEAR_REACH, WIRE_CHUNK_BLOCKS - 1);
+
+	if (bit(bitmap, block))
+		return false;
+	for (; from <= to; from++)
+		if (bit(bitmap, from))
+			return true;
+	return false;
+}
+
+size_t wire_chunk_near(const void *chunk, size_t bytes, const uint8_t bitmap[WIRE_BITMAP_BYTES],
+		       void *out)
+{
+	unsigned left = WIRE_NEAR_BLOCKS_MAX;
+	size_t used = 0;
+
+	for (unsigned i = 0; left > 0 && (size_t)i * WIRE_BLOCK_BYTES < bytes; i++) {
+		size_t start = (size_t)i * WIRE_BLOCK_BYTES;
+		size_t n = min_of(bytes - start, (size_t)WIRE_BLOCK_BYTES);
+
+		if (!is_near(bitmap, i))
+			continue;
+		memcpy((uint8_t *)out + used, (const uint8_t *)chunk + start, n);
+		used += n;
+		left--;
+	}
+	return used;
+}
+
 size_t wire_mark_bytes(unsigned command_flags)
 {
 	return command_flags & NBD_CMD_FLAG_TO_PATCH ? WIRE_MARK_TO_PATCH_BYTES : WIRE_MARK_BYTES;

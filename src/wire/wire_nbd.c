@@ -147,7 +147,8 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 	struct wire_offer offer = {.version = WIRE_EXTENSION_VERSION,
 				   .chunk_shift = WIRE_CHUNK_SHIFT,
 				   .digest = o->digest ? (uint8_t)o->digest : WIRE_DIGEST_XXH3_128,
-				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD,
+				   .codecs = 1u << WIRE_CODEC_PLAIN | 1u << WIRE_CODEC_ZSTD |
+					     1u << WIRE_CODEC_NEAR,
 				   .stream_window_log = (uint8_t)o->stream_window_log};
 	struct wire_grant grant;
 	struct option_reply r = {0};
@@ -176,6 +177,7 @@ static int ask_extension(struct wire_nbd *n, const struct wire_nbd_options *o)
 	n->info.zstd_ok = grant.codecs & 1u << WIRE_CODEC_ZSTD;
 	n->info.stream_window_log = grant.stream_window_log;
 	n->info.patch_ok = grant.features & WIRE_FEATURE_PATCH;
+	n->info.near_ok = n->info.patch_ok && grant.codecs & 1u << WIRE_CODEC_NEAR;
 	n->info.to_patch_ok = n->info.patch_ok && grant.features & WIRE_FEATURE_TO_PATCH;
 	return 0;
 }

@@ -277,8 +277,9 @@ int wire_chunk_head_parse(const uint8_t raw[WIRE_CHUNK_HEAD_BYTES], uint32_t req
 		return -EINVAL;
 	if (codec == WIRE_CODEC_PLAIN)
 		return out->payload_bytes == present ? 0 : -EINVAL;
-	return (codec == WIRE_CODEC_ZSTD || codec == WIRE_CODEC_STREAM) && out->payload_bytes > 0 &&
-			       out->payload_bytes < present
+	if (codec == WIRE_CODEC_NEAR && (!out->patch || present > WIRE_NEAR_PRESENT_BYTES))
+		return -EINVAL;
+	return codec <= WIRE_CODEC_NEAR && out->payload_bytes > 0 && out->payload_bytes < present
 		       ? 0
 		       : -EINVAL;
 }

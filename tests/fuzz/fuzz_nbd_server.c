@@ -105,11 +105,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		s.structured = kind & 2;
 		s.extension = s.structured;
 		s.allocation = s.structured;
+		s.near_ok = s.structured;
 		s.has_run = kind & 4;
 		s.store = disks_get(c.receiver->disks, 0);
 		(void)serve(&s);
 	}
 	ZSTD_freeDCtx(s.zstd);
+	free(s.near_dict);
 	free(s.data);
 	free(s.blocks);
 	if (s.counted)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Another client of our NBD extension, in Python, written from docs/protocol.md alone: plain and compressed chunks, wrong
-# digests, zeros, digests, durability, runs, reading back, patches; all of it with both digests, and from one to the other. Digests
+# digests, zeros, digests, durability, runs, reading back, patches, also near ones; all of it with both digests, and from one to the other. Digests
 # come from xxhsum and hashlib, frames from zstd.
 # shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
@@ -10,7 +10,7 @@ size=$((8 * 1048576 + 4097)) # the last chunk is short, and its last block has o
 size=$(((size + 511) / 512 * 512))
 put_plan "$size"
 cat >"$work/client.py" <<'END'
-import ctypes, hashlib, socket, ssl, struct, subprocess, sys
+import ctypes, hashlib, random, socket, ssl, struct, subprocess, sys
 
 port, token, ca, size, step = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 KIND = int(sys.argv[6])  # 1: XXH3-128, 2: SHA-256
@@ -34,14 +34,14 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, run, window=0, kind=KIND):
+    def __init__(self, run, window=0, kind=KIND, near=False):
         self.kind = kind
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         assert self.read(18) == struct.pack(">QQH", 0x4E42444D41474943, IHAVEOPT, 3)
         self.send(struct.pack(">I", 3))
         assert self.option(5)[-1][0] == 1
         self.socket = ssl.create_default_context(cafile=ca).wrap_socket(self.socket, server_hostname="localhost")
-        offer = struct.pack(">HBBIB7s32s", 1, 20, kind, 7 if window else 3, window, b"", run)
+        offer = struct.pack(">HBBIB7s32s", 1, 20, kind, (7 if window else 3) + 8 * near, window, b"", run)
         assert self.option(COLDLIFT, offer)[-1][0] == 0x80000003  # structured replies come first
         assert self.option(8)[-1][0] == 1
         name = token + b"/disk0"
@@ -54,8 +54,8 @@ class Client:
         replies = self.option(COLDLIFT, offer)
         assert [kind for kind, _ in replies] == [COLDLIFT, 1]
         self.window = replies[0][1][12]
-        assert replies[0][1][4:8] == struct.pack(">I", 7 if self.window else 3)
-        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, kind, 3, 1048656, 3)
+        assert replies[0][1][4:8] == struct.pack(">I", (7 if self.window else 3) + 8 * near)
+        assert window or struct.unpack(">HBBIII", replies[0][1]) == (1, 20, kind, 3 + 8 * near, 1048656, 3)
         replies = self.option(7, struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, 3))
         if replies[-1][0] == 0x80000007:  # NBD_REP_ERR_SHUTDOWN
             raise Refused(replies[-1][1].decode())
@@ -161,6 +161,25 @@ class Client:
         head = struct.pack(">BBHIII", int(zstd), self.kind, 1, len(payload), len(present), 0) + bytes(bitmap) + (digest or digest_of(plain, self.kind)).ljust(32, b"\0")
         return self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)
 
+    def near(self, number, plain, blocks, codec=3, patch=1, have=None):
+        """As patch(), packed with the blocks around those that go; have: what is believed to stand there."""
+        bitmap = bytearray(32)
+        for i in blocks:
+            bitmap[i // 8] |= 1 << i % 8
+        around = [i for i in range(256) if i not in blocks and any(j in blocks for j in range(i - 4, i + 5))][:128]
+        prefix = b"".join((have or plain)[i * BLOCK : (i + 1) * BLOCK] for i in around)
+        present = b"".join(plain[i * BLOCK : (i + 1) * BLOCK] for i in blocks)
+        zstd = ctypes.CDLL("libzstd.so.1")
+        zstd.ZSTD_createCCtx.restype = ctypes.c_void_p
+        zstd.ZSTD_compress2.restype = ctypes.c_size_t
+        context, out = ctypes.c_void_p(zstd.ZSTD_createCCtx()), ctypes.create_string_buffer(CHUNK)
+        zstd.ZSTD_CCtx_refPrefix(context, prefix, ctypes.c_size_t(len(prefix)))
+        got = zstd.ZSTD_compress2(context, out, ctypes.c_size_t(CHUNK), present, ctypes.c_size_t(len(present)))
+        assert got < CHUNK
+        payload = out.raw[:got]
+        head = struct.pack(">BBHIII", codec, self.kind, patch, len(payload), len(present), 0) + bytes(bitmap) + digest_of(plain, self.kind).ljust(32, b"\0")
+        return len(payload), self.request(CHUNK_WRITE, number * CHUNK, len(head) + len(payload), 0, head + payload)[0]
+
     def part(self, number, plain, part, begins=0, digest=None):
         """A chunk without zero blocks as the next part of a stream."""
         head = struct.pack(">BBHIII", 2, self.kind, 2 * begins, len(part), len(plain), 0) + b"\xff" * 32 + (digest or digest_of(plain, self.kind)).ljust(32, b"\0")
@@ -249,6 +268,29 @@ elif step == "again":  # after the receiver was killed and started again
     assert c.patch(4, bytes(CHUNK), range(251), zstd=True) == (0, [])
     assert c.digests(4, 1)[0][0] == 1  # all zeros now
     assert c.durable()[1] == 3
+    # Blocks that are like those around them, and like nothing else.
+    n, known = Client(b"s" * 32, near=True), bytearray(random.Random(1).randbytes(CHUNK))
+    for at in range(BLOCK, CHUNK, 16):
+        known[at : at + 12] = known[at - BLOCK : at - BLOCK + 12]
+    known = bytes(known)
+    for changed in ([9], [0, 255], list(range(0, 256, 4)), list(range(64, 128)), [5, 6, 100]):
+        assert n.chunk(6, known) == (0, [])
+        assert c.near(6, known, changed)[1] == 22  # not granted
+        assert n.digests(6, 1)[0][2] == digest_of(known)
+        like = bytearray(known)
+        for i in changed:
+            like[i * BLOCK + 100 : i * BLOCK + 200] = bytes(100)
+        like = bytes(like)
+        sent, error = n.near(6, like, changed)
+        assert error == 0 and sent < len(changed) * BLOCK, (changed, sent, error)
+        assert n.digests(6, 1)[0][2] == digest_of(like)
+        assert n.request(0, 6 * CHUNK, CHUNK)[1][0][1][8:] == like
+        other = like[:-BLOCK] + bytes(BLOCK)
+        assert n.near(6, other, [254], have=like)[1] == 74 and n.digests(6, 1) == [(0, 0, b"")]
+        assert n.near(6, like, changed, patch=0)[1] == 22
+    assert n.near(6, like, list(range(65)))[1] == 22 and n.near(6, like, [1], codec=4)[1] == 22
+    assert n.request(6, 6 * CHUNK, CHUNK)[0] == 0 and n.durable()[1] == 4
+    n.send(struct.pack(">IHHQQI", 0x25609513, 0, 2, 0, 0, 0))
 elif step == "stream":
     c = Client(b"r" * 32, 21)
     assert c.window == 21
@@ -312,7 +354,7 @@ else:  # one bit of chunk 8 has changed on the disk
     spoilt = bytearray(last)
     spoilt[4096] ^= 1
     changed = two[:5] + b"abc" + two[8:]
-    want = [(1, 2, b""), (2, 3, digest_of(one)), (2, 0, digest_of(changed)), (2, 3, digest_of(one)), (1, 3, b""), (1, 2, b""), (1, 2, b""), (1, 2, b""),
+    want = [(1, 2, b""), (2, 3, digest_of(one)), (2, 0, digest_of(changed)), (2, 3, digest_of(one)), (1, 3, b""), (1, 2, b""), (1, 3, b""), (1, 2, b""),
             (2, 4, digest_of(bytes(spoilt)))]
     have = c.digests(0, 9, READBACK)
     assert have == want, have

@@ -388,6 +388,67 @@ static void chunks_after_a_stream_say_their_size_again(void **state)
 	free_bed(b);
 }
 
+/* The receiver has the chunk with other blocks 3 and 200; its marks tell which. */
+static void make_patch(struct item *item, const uint8_t *plain, size_t mark_bytes)
+{
+	memcpy(item->data, plain, MIB);
+	for (unsigned i = 0; i < 2; i++)
+		memset(item->data + (i ? 200 : 3) * WIRE_BLOCK_BYTES + 5, 'x', 9);
+	wire_chunk_marks(item->data, MIB, mark_bytes, item->marks);
+	memcpy(item->data, plain, MIB);
+	item->kind = ITEM_CHUNK;
+	item->bytes = MIB;
+	pack_scan(item, WIRE_DIGEST_XXH3_128);
+	pack_patch(item, mark_bytes);
+}
+
+static void a_patch_is_packed_with_what_is_around_it(void **state)
+{
+	struct bed *b = new_bed(4);
+	struct packer p = new_packer();
+	uint8_t *plain = malloc(MIB), *around = malloc(MIB), out[2 * WIRE_BLOCK_BYTES];
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+	size_t bytes;
+
+	(void)state;
+	assert_int_equal(pack_near_init(&p, pack_near_bytes(COPY_COMPRESSION_MAX)), 0);
+	/* No block repeats in itself; each is there again four blocks on. */
+	wire_random(plain, MIB);
+	for (size_t at = 0; at < MIB; at++)
+		plain[at] = at < 16384 ? plain[at] & 63 : plain[at - 16384];
+	for (unsigned i = 0; i < 6; i++) {
+		bool near = i >= 3;
+		const uint8_t *packed;
+
+		p.near_ok = i != 1 && i != 2;
+		make_patch(&b->item, plain, i % 2 ? WIRE_MARK_BYTES : WIRE_MARK_TO_PATCH_BYTES);
+		assert_true(b->item.wire.patch);
+		assert_int_equal(b->item.plain_bytes, sizeof(out));
+		assert_int_equal(b->item.wire.bitmap[0], 1 << 3);
+		assert_int_equal(b->item.wire.bitmap[25], 1);
+		pack_compress(&p, &b->item, i == 0 ? 6 : 7);
+		assert_int_equal(b->item.wire.codec, near ? WIRE_CODEC_NEAR : WIRE_CODEC_ZSTD);
+		assert_true(near ? b->item.wire.data_bytes < 200 : b->item.wire.data_bytes > 6000);
+		if (!near)
+			continue;
+		packed = b->item.wire.data;
+		bytes = wire_chunk_near(plain, MIB, b->item.wire.bitmap, around);
+		assert_int_equal(bytes, (3 + 4 + 8) * WIRE_BLOCK_BYTES);
+		ZSTD_DCtx_refPrefix(d, around, bytes);
+		assert_int_equal(
+			ZSTD_decompressDCtx(d, out, sizeof(out), packed, b->item.wire.data_bytes),
+			sizeof(out));
+		assert_memory_equal(out, plain + 3 * WIRE_BLOCK_BYTES, WIRE_BLOCK_BYTES);
+		assert_memory_equal(out + WIRE_BLOCK_BYTES, plain + 200 * WIRE_BLOCK_BYTES,
+				    WIRE_BLOCK_BYTES);
+	}
+	ZSTD_freeDCtx(d);
+	free(plain);
+	free(around);
+	pack_fini(&p);
+	free_bed(b);
+}
+
 static void what_does_not_shrink_is_sent_plain(void **state)
 {
 	struct bed *b = new_bed(4);
@@ -534,6 +595,7 @@ int main(void)
 		cmocka_unit_test(a_packed_chunk_unpacks_to_its_set_blocks),
 		cmocka_unit_test(a_stream_unpacks_in_order_and_remembers),
 		cmocka_unit_test(chunks_after_a_stream_say_their_size_again),
+		cmocka_unit_test(a_patch_is_packed_with_what_is_around_it),
 		cmocka_unit_test(what_does_not_shrink_is_sent_plain),
 		cmocka_unit_test(a_chunk_of_zeros_becomes_a_zero_range),
 		cmocka_unit_test(each_step_of_compression_sends_no_more_than_the_one_before),

@@ -326,6 +326,13 @@ static void write_chunk(struct bench *b, unsigned chunk, uint8_t *data, uint64_t
 	assert_int_equal(store_chunk(b->store, chunk, bitmap, data, digest, b->run_id), 0);
 }
 
+static int ready(void *ctx, const uint8_t *whole, const uint8_t **blocks)
+{
+	(void)whole;
+	*blocks = ctx;
+	return 0;
+}
+
 /* One block of what stands there changes. */
 static void patch_chunk(struct bench *b, unsigned chunk, uint8_t *data, uint64_t *seed)
 {
@@ -339,7 +346,8 @@ static void patch_chunk(struct bench *b, unsigned chunk, uint8_t *data, uint64_t
 	memcpy(data + number * WIRE_BLOCK_BYTES, block, sizeof(block));
 	bitmap[number / 8] = (uint8_t)(1 << number % 8);
 	wire_digest(data, bytes, digest);
-	assert_int_equal(store_patch(b->store, chunk, bitmap, block, data, digest, b->run_id), 0);
+	assert_int_equal(
+		store_patch(b->store, chunk, bitmap, ready, block, data, digest, b->run_id), 0);
 }
 
 static void step(struct bench *b, unsigned chunk, uint8_t *data, uint64_t *seed)
