@@ -18,21 +18,37 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "pipeline/pipe_local.h"
 #include "pipeline/pipe_sync.h"
 
 #define LINK_TIMEOUT_MS 10000
 
+/* Our own receiver is here, and what it advertises may lead here from elsewhere alone. */
+static struct wire_activation from_here(const struct course *c)
+{
+	struct wire_activation a = c->activation;
+	const char *listen = pipe_option(c->job->options, "listen");
+
+	bool all = !*listen || strcmp(listen, "0.0.0.0") == 0 || strcmp(listen, "::") == 0;
+
+	if (local_own_receiver(c))
+		snprintf(a.host, sizeof(a.host), "%s", all ? "127.0.0.1" : listen);
+	return a;
+}
+
 int course_link(struct course *c)
 {
+	struct wire_activation a;
 	int rc = 0;
 
 	if (c->link)
 		return 0;
 	if (!c->activation_known)
 		rc = course_activation(c);
-	if (rc == 0)
-		rc = wire_control_open(&c->activation, LINK_TIMEOUT_MS, &c->link);
-	return rc;
+	if (rc < 0)
+		return rc;
+	a = from_here(c);
+	return wire_control_open(&a, LINK_TIMEOUT_MS, &c->link);
 }
 
 void course_unlink(struct course *c)
