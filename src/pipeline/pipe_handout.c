@@ -50,11 +50,15 @@ static int write_lines(struct course *c, const char *activation, const char *job
 		&text,
 		"# Job %s. The activation code is a secret: who has it can write to the "
 		"receiver.\n\n"
-		"# ISO or USB stick:\n"
-		"iso/customize --activation %s --job %s --exit %s --output %s.iso coldlift.iso\n\n"
-		"# Boot menu (key e), or PXE, behind the other words of the kernel command line:\n"
+		"# ISO or USB stick, in the folder where the image was built:\n"
+		"iso/customize --activation %s --job %s --exit %s --output %s.iso "
+		"build/coldlift.iso\n\n"
+		"# Boot menu (key e), or PXE, behind the other words of the kernel command line "
+		"(then\n# without the job file: with the usual compression, and no \"source\" "
+		"keys):\n"
 		"coldlift.activation=%s coldlift.exit=%s\n\n"
-		"# PXE with a job file on a server that the source reaches (put %s there):\n"
+		"# PXE with the job file on a server that the source reaches and whose certificate "
+		"it can\n# trust (put %s there; it holds the code, too):\n"
 		"coldlift.activation=%s coldlift.job=https://SERVER/job.json coldlift.exit=%s\n",
 		c->job->id, activation, job_path, exit_word, c->job->id, activation, exit_word,
 		job_path, activation, exit_word);

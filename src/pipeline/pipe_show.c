@@ -203,6 +203,23 @@ static void put_error(FILE *f, const json_t *job, unsigned columns)
 		put_wrapped(f, get(error, "advice"), columns);
 }
 
+/* A path or an image's id, name and region, each in full. */
+static void put_images(FILE *f, const json_t *job)
+{
+	json_t *images = json_object_get(job, "images"), *image, *file;
+	size_t i, k;
+
+	json_array_foreach (images, i, image) {
+		json_t *files = json_object_get(image, "files");
+
+		if (*get(image, "region"))
+			fprintf(f, "  %s %s in %s\n", get(image, "id"), get(image, "name"),
+				get(image, "region"));
+		json_array_foreach (files, k, file)
+			fprintf(f, "  %s\n", get(file, "path"));
+	}
+}
+
 char *pipe_show_table(const json_t *jobs, unsigned columns)
 {
 	char *text = NULL;
@@ -225,6 +242,8 @@ char *pipe_show_table(const json_t *jobs, unsigned columns)
 		put_error(f, job, columns);
 		put_kept(f, job, columns);
 	}
+	if (json_array_size(jobs) == 1)
+		put_images(f, json_array_get(jobs, 0));
 	fclose(f);
 	return text;
 }

@@ -102,6 +102,18 @@ static void a_running_job_that_nobody_runs_is_told_as_such(void **state)
 		strstr(text, "Syncing    [................]   0% no process: pipeline start\n"));
 }
 
+static void the_images_of_one_job_are_named_in_full(void **state)
+{
+	CLEANUP_JSON json_t *jobs = jobs_of("[{\"name\":\"w\",\"state\":\"Finished\",\"images\":[{"
+					    "\"id\":\"m-1\",\"name\":\"shop_r1\","
+					    "\"region\":\"cn-beijing\"},{\"id\":\"/x/"
+					    "y\",\"files\":[{\"path\":\"/x/y-disk0.qcow2\"}]}]}]");
+	CLEANUP_FREE char *text = pipe_show_table(jobs, 40);
+
+	(void)state;
+	assert_non_null(strstr(text, "\n  m-1 shop_r1 in cn-beijing\n  /x/y-disk0.qcow2\n"));
+}
+
 static void what_is_kept_is_said_in_every_state_that_lasts(void **state)
 {
 	static const struct {
@@ -229,6 +241,7 @@ int main(void)
 		cmocka_unit_test(all_jobs_stand_above_what_is_said_of_one),
 		cmocka_unit_test(a_line_says_once_what_the_source_says),
 		cmocka_unit_test(a_running_job_that_nobody_runs_is_told_as_such),
+		cmocka_unit_test(the_images_of_one_job_are_named_in_full),
 		cmocka_unit_test(what_is_kept_is_said_in_every_state_that_lasts),
 		cmocka_unit_test(the_page_escapes_what_operators_typed),
 		cmocka_unit_test(instance_types_are_tried_in_smcs_order),

@@ -2,11 +2,12 @@
 """Jobs that nothing disturbs, on both ways."""
 
 import os
+import shlex
 import subprocess
 import sys
 
 import harness
-from harness import BEIJING, SINGAPORE, Emulator, Failed, Source, whole
+from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, small_disks, whole
 
 
 def by_images(folder):
@@ -41,6 +42,42 @@ def beijing(folder):
         state = whole(folder, emulator, way="auto", **BEIJING)
         if any(i["status"] != "Available" for i in state["ens_images"]):
             raise Failed("an import failed on the way")
+
+
+def documented(text, subcommand):
+    """The commands of docs/pipeline.md with this subcommand, word by word."""
+    joined = text.replace("\\\n", " ")
+    lines = [line.strip() for line in joined.splitlines() if line.startswith(f"    build/musl/pipeline {subcommand} ")]
+    return [shlex.split(line)[1:] for line in lines]
+
+
+def as_documented(folder):
+    """The commands that docs/pipeline.md gives to a first-time user, as they stand but for the names that are his to fill in."""
+    with open(os.path.join(harness.ROOT, "docs/pipeline.md"), encoding="utf-8") as f:
+        text = f.read()
+    source = Source(folder, small_disks(folder))
+    with Emulator(folder) as emulator:
+        ways = []
+        for n, words in enumerate(documented(text, "account") + documented(text, "run")):
+            bucket = ("BEIJING" if "cn-beijing" in " ".join(words) else "SINGAPORE")
+            words = [w.replace("BUCKET", getattr(harness, bucket)["bucket"]).replace("ADDRESS", "127.0.0.1/32") for w in words]
+            here = os.path.join(folder, str(n))
+            os.makedirs(here)
+            job = Job(here, emulator)
+            way = next((w for w in words if w.startswith("way=")), "local")
+            # This host's own ports may be taken; without a cloud the source is here, too.
+            job.begin(*words, *(["control_port=0", "data_port=0", "advertise=127.0.0.1"] if words[0] == "run" and way == "local"
+                                else []))
+            if words[0] == "account":
+                if job.process.wait(60) != 0:
+                    raise Failed(f"{words}: {job.tail()}")
+                continue
+            ways.append(way)
+            if job.follow(source) != 0 or job.status().get("state") != "Finished":
+                raise Failed(f"{words}: {job.tail()}")
+        if ways != ["local", "way=ecs", "way=direct"]:
+            raise Failed(f"documented: {ways}")
+        harness.check_clean(emulator.state(), images=2)
 
 
 def boots(folder):
