@@ -14,6 +14,8 @@ status=0
 wait_job || status=$?
 [ $status -eq 1 ] || fail "a failed source ends the job with $status"
 is_in db1 InError || fail "the job is not InError"
+status_exits_with db1 1
+status_exits_with nobody 1 2>/dev/null
 "$PIPELINE" status db1 | grep -q SOURCE_READ_ERROR || fail "the source's code is not shown: $("$PIPELINE" status)"
 source_says Running >/dev/null
 run_job retry db1

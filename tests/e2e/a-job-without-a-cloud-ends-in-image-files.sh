@@ -13,6 +13,7 @@ tr '\0' '\n' <"/proc/$(cat "$(job_file receiver.pid)")/environ" >"$work/environm
 grep -q '^COLDLIFT_STATE=' "$work/environment" || fail "the receiver's environment cannot be seen"
 ! grep -q secret-of-the-account "$work/environment" || fail "the receiver was given the account's keys"
 wait_in web1 Syncing
+status_exits_with web1 75
 grep -q "coldlift.activation=$activation" "$(job_file handout.txt)" || fail "no kernel arguments are handed out"
 
 "$PIPELINE" modify web1 rate_mbit=321 || fail "the rate cannot be changed"
@@ -39,6 +40,8 @@ if command -v qemu-img >/dev/null; then
 	qemu-img compare -q "$work/source.raw" "$work"/jobs/images/*-run1-disk0.qcow2 || fail "the qcow2 image differs"
 fi
 is_in web1 Finished || fail "it is not Finished"
+status_exits_with web1 0
+"$PIPELINE" status web1 | grep -q "^  $work/jobs/images/.*-run1-disk0.qcow2$" || fail "the image is not named: $("$PIPELINE" status)"
 grep -q '"way": "local"' "$(job_file image.json)" || fail "no report"
 ! ls -d "$work"/jobs/j-*/disks "$work"/jobs/j-*/receiver 2>/dev/null || fail "the receiver's files were not removed"
 "$PIPELINE" delete web1

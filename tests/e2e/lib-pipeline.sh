@@ -59,6 +59,12 @@ wait_run() {
 	wait_for 30 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
 }
 
+status_exits_with() { # JOB STATUS
+	local status=0
+	"$PIPELINE" status "$1" >/dev/null || status=$?
+	[ $status -eq "$2" ] || fail "status of $1 exits with $status, not $2"
+}
+
 take_activation() {
 	wait_for 30 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
 	activation=$(cat "$(job_file activation)")
