@@ -18,6 +18,10 @@
 #include "base/num.h"
 #include "wire/wire.h"
 
+/* Four connections to a peer that near still carry some 5 GB/s with that on its way. */
+#define NEAR_US		100
+#define NEAR_SEND_BYTES (128 * 1024) /* the kernel doubles it */
+
 /* A dead peer is noticed after about 10 + 3 * 5 seconds of silence. */
 static void set_keepalive(int fd)
 {
@@ -28,6 +32,22 @@ static void set_keepalive(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
+/*
+ * What waits in the kernel for a peer that is near (this machine, this rack) fills no line: it only
+ * falls out of the processors' caches, which costs an eighth of a copy that is not compressed.
+ * Elsewhere the kernel knows best.
+ */
+static void keep_queue_short(int fd)
+{
+	const int bytes = NEAR_SEND_BYTES;
+	struct tcp_info info = {0};
+	socklen_t info_bytes = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_bytes) == 0 && info.tcpi_rtt > 0 &&
+	    info.tcpi_rtt <= NEAR_US)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
 /* The connected socket, or -errno without a reason. */
@@ -121,6 +141,7 @@ int wire_stream_connect(const char *host, uint16_t port, const char *unix_path, 
 		fd = connect_host(host, port, peer, until_ms);
 		if (fd < 0)
 			return fd;
+		keep_queue_short(fd);
 	}
 	rc = wire_stream_new(fd, peer, out);
 	if (rc == 0)
