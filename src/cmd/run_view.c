@@ -134,17 +134,12 @@ void run_show_plan(struct run *r)
 	show(r);
 }
 
-/* With several disks under way, of the one that is furthest from its end. */
 static const char *copy_words(const struct copy_status *status)
 {
-	enum copy_phase phase = COPY_DONE;
-
 	for (size_t i = 0; i < status->disk_count; i++)
 		if (status->disks[i].phase == COPY_RUNNING)
 			return "copying";
-		else
-			phase = min_of(phase, status->disks[i].phase);
-	switch (phase) {
+	switch (status->disks[status->current].phase) {
 	case COPY_CONNECTING:
 		return "connecting to the receiver";
 	case COPY_COMPARING:

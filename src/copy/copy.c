@@ -201,6 +201,12 @@ static int share_out(const struct copy_options *o, unsigned *at_once, struct bud
 	return budget_make(o, share);
 }
 
+/* A disk that fails says nothing of the others, and these may not be readable for long either. */
+static bool is_of_one_disk(const char *code)
+{
+	return strcmp(code, "SOURCE_READ_ERROR") == 0 || strcmp(code, "SOURCE_LOST") == 0;
+}
+
 static void note_failure(struct whole *whole, int rc)
 {
 	LOCK_SCOPE(&whole->lock);
@@ -210,7 +216,8 @@ static void note_failure(struct whole *whole, int rc)
 		snprintf(whole->code, sizeof(whole->code), "%s", err_code());
 		snprintf(whole->reason, sizeof(whole->reason), "%s", err_reason());
 	}
-	atomic_store(&whole->stop, true);
+	if (!is_of_one_disk(err_code()))
+		atomic_store(&whole->stop, true);
 }
 
 /* Copy the next disk, until there is none. */

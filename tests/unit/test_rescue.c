@@ -62,7 +62,10 @@ static ssize_t read_disk(void *ctx, unsigned source, void *buf, size_t bytes, ui
 	struct bed *b = ctx;
 	uint64_t hang_at = atomic_load(&b->hang_at);
 
-	(void)source;
+	if (source > 0) {
+		memcpy(buf, b->bytes + offset, bytes);
+		return (ssize_t)bytes;
+	}
 	if (hang_at != NOT_HANGING && covers(offset, bytes, hang_at, hang_at + 1) &&
 	    atomic_compare_exchange_strong(&b->hang_at, &hang_at, NOT_HANGING)) {
 		atomic_fetch_add(&b->hanging, 1);
@@ -103,7 +106,7 @@ static int judge(void *ctx, unsigned disk, const struct copy_hole *holes, size_t
 static int set_up(void **state)
 {
 	struct bed *b = calloc(1, sizeof(*b));
-	const uint64_t sizes[] = {DISK_BYTES, 0};
+	const uint64_t sizes[] = {DISK_BYTES, DISK_BYTES, 0};
 
 	fixture_new(&b->fixture);
 	assert_int_equal(fixture_plan(&b->fixture, sizes), 0);
@@ -169,16 +172,21 @@ static int run(struct bed *b)
 	return rc;
 }
 
-static void assert_target(struct bed *b)
+static void assert_disk(struct bed *b, unsigned disk)
 {
 	CLEANUP_FREE char *got = NULL;
 	char path[128];
 	size_t got_bytes;
 
-	snprintf(path, sizeof(path), "%s/disk0.raw", b->fixture.files);
+	snprintf(path, sizeof(path), "%s/disk%u.raw", b->fixture.files, disk);
 	assert_int_equal(io_read_file(path, 64 * MIB, &got, &got_bytes), 0);
 	assert_int_equal(got_bytes, DISK_BYTES);
 	assert_memory_equal(got, b->bytes, DISK_BYTES);
+}
+
+static void assert_target(struct bed *b)
+{
+	assert_disk(b, 0);
 }
 
 static void a_bad_sector_is_fatal_after_all_that_is_good_is_safe(void **state)
@@ -198,6 +206,35 @@ static void a_bad_sector_is_fatal_after_all_that_is_good_is_safe(void **state)
 	assert_int_equal(b->result.disks[0].sent_chunks, 2);
 	assert_int_equal(b->result.disks[0].skipped_chunks, 22);
 	assert_target(b);
+}
+
+static void a_disk_that_fails_does_not_keep_the_others_from_arriving(void **state)
+{
+	struct bed *b = *state;
+	struct copy_target targets[2] = {b->target, b->target};
+	char export_name[WIRE_EXPORT_MAX];
+
+	b->map = map_new(b->arena, "plan");
+	for (unsigned i = 0; i < 2; i++) {
+		map_add_source(b->map, "/dev/null", i ? "sdb" : "sda", DISK_BYTES);
+		map_add_disk(b->map, i ? "sdb" : "sda", DISK_BYTES);
+		map_add_range(b->map, i, 0, DISK_BYTES, i, 0);
+	}
+	assert_int_equal(map_finish(b->map), 0);
+	wire_export_name(b->fixture.activation.token, 1, export_name);
+	targets[1].export_name = export_name;
+	b->options.map = b->map;
+	b->options.targets = targets;
+	make_bad(b, 0, 2 * MIB, 2 * MIB + 1, NEVER);
+	assert_int_equal(run(b), -EIO);
+	assert_string_equal(err_code(), "SOURCE_READ_ERROR");
+	assert_int_equal(b->result.disks[0].sent_chunks, 23);
+	assert_disk(b, 1);
+	/* One that is gone before anything of it was read. */
+	atomic_store(&b->gone, true);
+	assert_int_equal(run(b), -EIO);
+	assert_string_equal(err_code(), "SOURCE_LOST");
+	assert_int_equal(b->result.disks[1].skipped_chunks, 24);
 }
 
 static void allowed_holes_are_zeros_of_just_the_bad_sectors(void **state)
@@ -308,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_bad_sector_is_fatal_after_all_that_is_good_is_safe),
+		TEST(a_disk_that_fails_does_not_keep_the_others_from_arriving),
 		TEST(allowed_holes_are_zeros_of_just_the_bad_sectors),
 		TEST(refused_holes_end_the_run_with_the_judges_word),
 		TEST(a_sector_that_reads_at_the_third_time_is_no_hole),
