@@ -77,9 +77,13 @@ static inline const char *pipe_essd_level(uint64_t gib)
 /* Put into the instance's fact what it costs, with the price where the cloud tells it. */
 void instance_costs(struct course *c, json_t *fact);
 
+/* The vSwitch that was given by its id, or found by the VPC's name; "": the job makes one. */
+const char *course_vswitch(const struct course *c);
+
 /* See that the instance runs (it is stopped for snapshots). */
 int course_power_on(struct course *c);
 
+extern const struct pipe_step network_step;
 extern const struct pipe_step bucket_step, diagnostics_step, zone_step, vpc_step, vswitch_step,
 	group_step, rules_step, program_step, instance_step, power_step, stop_step, snapshot_step,
 	image_step, export_step, upload_step, import_step;

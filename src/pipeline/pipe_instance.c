@@ -269,7 +269,7 @@ static json_t *run_params(const struct course *c, const json_t *fact, const char
 {
 	const json_t *o = c->job->options;
 	bool public_net = strcmp(pipe_option(o, "network"), "public") == 0;
-	const char *vswitch = pipe_option(o, "vswitch_id");
+	const char *vswitch = course_vswitch(c);
 	json_t *p = json_pack(
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s}, s:s, s:s, s:o}",
 		"ImageId", image, "InstanceType", type, "SecurityGroupId",

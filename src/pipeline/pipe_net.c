@@ -43,12 +43,94 @@ const struct pipe_step bucket_step = {
 	.make = bucket_make,
 };
 
+/* ---- a network that is given by its name ---- */
+
+const char *course_vswitch(const struct course *c)
+{
+	const char *given = pipe_option(c->job->options, "vswitch_id");
+
+	return *given ? given : course_fact_text(c, "network", "vswitch");
+}
+
+static int one_vpc(struct course *c, const char *name, const char **id)
+{
+	struct cloud_thing *list;
+	size_t count;
+	int rc = cloud_list(c->cloud, CLOUD_KIND_VPC, course_region(c), name, NULL, NULL, NULL,
+			    c->arena, &list, &count);
+
+	if (rc < 0)
+		return rc;
+	if (count != 1)
+		return fail_code(count ? EEXIST : ENOENT, "InvalidVpcId.NotFound",
+				 "%s \"%s\" in %s; %s",
+				 count ? "more than one VPC is called" : "no VPC is called", name,
+				 course_region(c),
+				 count ? "give the id of its vSwitch as \"vswitch_id\""
+				       : "without \"vpc_name\" the job makes one");
+	*id = list[0].id;
+	return 0;
+}
+
+/* The first vSwitch of the VPC whose zone has an instance type that would do. */
+static int stocked_vswitch(struct course *c, const char *vpc, const char **id)
+{
+	CLEANUP_JSON json_t *filter = json_pack("{s:s}", "VpcId", vpc);
+	const char *name = pipe_option(c->job->options, "vswitch_name"), *zone;
+	struct cloud_thing *list;
+	size_t count;
+	int rc = cloud_list(c->cloud, CLOUD_KIND_VSWITCH, course_region(c), *name ? name : NULL,
+			    NULL, NULL, filter, c->arena, &list, &count);
+
+	if (rc == 0 && !count)
+		rc = fail_code(ENOENT, "InvalidVSwitchId.NotFound", "VPC %s has no vSwitch%s%s",
+			       vpc, *name ? " called " : "", name);
+	for (size_t i = 0; i < count; i++) {
+		CLEANUP_JSON json_t *types = NULL;
+
+		rc = types_choose(c, cloud_get_string_or(list[i].item, "ZoneId", ""), &zone,
+				  &types);
+		*id = list[i].id;
+		if (rc != -ENODEV)
+			break;
+	}
+	return rc;
+}
+
+static bool names_network(const struct course *c)
+{
+	return is_cloud(c) && *pipe_option(c->job->options, "vpc_name");
+}
+
+static int network_make(struct course *c, json_t *fact)
+{
+	const char *vpc = NULL, *vswitch = NULL;
+	int rc = course_cloud(c);
+
+	if (rc == 0)
+		rc = one_vpc(c, pipe_option(c->job->options, "vpc_name"), &vpc);
+	if (rc == 0)
+		rc = stocked_vswitch(c, vpc, &vswitch);
+	if (rc < 0)
+		return rc;
+	json_object_set_new(fact, "vpc", json_string(vpc));
+	json_object_set_new(fact, "vswitch", json_string(vswitch));
+	return 0;
+}
+
+const struct pipe_step network_step = {
+	.name = "network",
+	.phase = PIPE_PREPARING,
+	.wanted = names_network,
+	.make = network_make,
+};
+
 /* ---- zone, and the instance types that it has ---- */
 
 static int zone_make(struct course *c, json_t *fact)
 {
 	const char *given = pipe_option(c->job->options, "zone_id");
-	const char *vswitch = pipe_option(c->job->options, "vswitch_id");
+	const char *vswitch = course_vswitch(c);
 	struct cloud_thing thing;
 	json_t *types = NULL;
 	const char *zone;
@@ -80,7 +162,7 @@ const struct pipe_step zone_step = {
 
 static bool makes_network(const struct course *c)
 {
-	return is_cloud(c) && !*pipe_option(c->job->options, "vswitch_id");
+	return is_cloud(c) && !*course_vswitch(c);
 }
 
 static int vpc_intend(struct course *c, json_t *fact)
@@ -147,7 +229,7 @@ const struct pipe_step vswitch_step = {
 /* The VPC of a vSwitch that was given, which a VPC that was given too must be. */
 static int given_vpc(struct course *c, const char **vpc)
 {
-	const char *vswitch = pipe_option(c->job->options, "vswitch_id");
+	const char *vswitch = course_vswitch(c);
 	const char *given = pipe_option(c->job->options, "vpc_id");
 	struct cloud_thing thing;
 	int rc = cloud_describe(c->cloud, CLOUD_KIND_VSWITCH, course_region(c), vswitch, c->arena,

@@ -46,6 +46,8 @@ static const struct key keys[] = {
 	{"network", "NetMode", CHOICE, BEFORE_START, 0, 0, "public vpc", "\"public\""},
 	{"vpc_id", "VpcId", TEXT, BEFORE_START, 3, 64, NULL, NULL},
 	{"vswitch_id", "VSwitchId", TEXT, BEFORE_START, 3, 64, NULL, NULL},
+	{"vpc_name", "VpcName", TEXT, BEFORE_START, 1, 128, NULL, NULL},
+	{"vswitch_name", "VSwitchName", TEXT, BEFORE_START, 1, 128, NULL, NULL},
 	{"zone_id", "ZoneId", TEXT, BEFORE_START, 3, 64, NULL, NULL},
 	{"source_address", "SourceCidrIp", TEXT, BEFORE_START, 7, 18, NULL, NULL},
 	{"operator_address", "OperatorCidrIp", TEXT, BEFORE_START, 7, 18, NULL, NULL},
@@ -364,9 +366,28 @@ static void check_bucket(struct check *c)
 			"holds only lower-case letters, digits and '-', this not at an end");
 }
 
+/* A vSwitch by its id, or a VPC by its name; else the job makes both. */
+static void check_network(struct check *c)
+{
+	bool vpc = strcmp(text_of(c, "network"), "vpc") == 0, named = has(c, "vpc_name");
+
+	if (vpc && !has(c, "vswitch_id") && !named)
+		problem(c, "MissingParameter", key_of("vswitch_id"),
+			"the network mode vpc needs a vSwitch that the source reaches, or "
+			"\"vpc_name\"");
+	if (has(c, "vpc_id") && !has(c, "vswitch_id"))
+		problem(c, "MissingParameter", key_of("vswitch_id"),
+			"a VPC is given, so give a vSwitch in it too");
+	if (named && has(c, "vswitch_id"))
+		problem(c, "InvalidParameter", key_of("vpc_name"),
+			"is only looked for where no \"vswitch_id\" is given");
+	if (has(c, "vswitch_name") && !named)
+		problem(c, "MissingParameter", key_of("vpc_name"),
+			"a vSwitch is looked for in the VPC of this name");
+}
+
 static void check_cloud(struct check *c)
 {
-	bool vpc = strcmp(text_of(c, "network"), "vpc") == 0;
 	const char *region = text_of(c, "intermediate_region");
 
 	check_bucket(c);
@@ -380,12 +401,7 @@ static void check_cloud(struct check *c)
 			"the security group opens 8080 and 8703 to this address only");
 	if (has(c, "operator_address"))
 		check_address(c, "operator_address");
-	if (vpc && !has(c, "vswitch_id"))
-		problem(c, "MissingParameter", key_of("vswitch_id"),
-			"the network mode vpc needs a vSwitch that the source reaches");
-	if (has(c, "vpc_id") && !has(c, "vswitch_id"))
-		problem(c, "MissingParameter", key_of("vswitch_id"),
-			"a VPC is given, so give a vSwitch in it too");
+	check_network(c);
 }
 
 static void check_local(struct check *c)

@@ -8,6 +8,7 @@ const struct pipe_step *const pipe_steps[] = {
 	/* before the data */
 	&bucket_step,
 	&diagnostics_step,
+	&network_step,
 	&zone_step,
 	&vpc_step,
 	&vswitch_step,

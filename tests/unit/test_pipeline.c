@@ -254,6 +254,10 @@ static void each_option_has_its_limits_and_smcs_name(void **state)
 		{"{" CLOUD ",\"network\":\"vpc\"}", " MissingParameter.VSwitchId"},
 		{"{" CLOUD ",\"network\":\"vpc\",\"vswitch_id\":\"vsw-1\"}", ""},
 		{"{" CLOUD ",\"vpc_id\":\"vpc-1\"}", " MissingParameter.VSwitchId"},
+		{"{" CLOUD ",\"network\":\"vpc\",\"vpc_name\":\"office net\"}", ""},
+		{"{" CLOUD ",\"vpc_name\":\"n\",\"vswitch_id\":\"vsw-1\"}",
+		 " InvalidParameter.VpcName"},
+		{"{" CLOUD ",\"vswitch_name\":\"n\"}", " MissingParameter.VpcName"},
 		{"{\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"0.0.0.0/0\",\"disks\":"
 		 "[{\"size_gib\":20}]}",
 		 " InvalidParameter.SourceCidrIp"},

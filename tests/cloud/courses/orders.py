@@ -161,19 +161,30 @@ def opened_to_the_source_alone(folder):
                     for t in things[kind] if "coldlift-job" not in t["tags"]]
         if untagged:
             raise Failed(f"without a tag: {untagged}")
-        second = os.path.join(folder, "second")
-        os.makedirs(second)
         given = {"vpc_id": things["vpc"][0]["id"], "vswitch_id": things["vswitch"][0]["id"]}
-        source, other = job_of(second, emulator, way="direct", **BEIJING, **given)
-        other.run()
-        if other.follow(source) != 0:
-            raise Failed(other.tail())
-        left = [entry for entry in emulator.state()["left_over"] if given["vpc_id"] in entry or given["vswitch_id"] in entry]
-        if len(left) != 2:
-            raise Failed("the network that was given is gone")
+        for n, network in enumerate((given, {"vpc_name": things["vpc"][0]["name"]},
+                                     {"vpc_name": things["vpc"][0]["name"], "vswitch_name": things["vswitch"][0]["name"]}), 1):
+            here = os.path.join(folder, str(n))
+            os.makedirs(here)
+            source, other = job_of(here, emulator, way="direct", **BEIJING, **network)
+            other.run()
+            if other.follow(source) != 0:
+                raise Failed(other.tail())
+            state = emulator.state()
+            left = [entry for entry in state["left_over"] if given["vpc_id"] in entry or given["vswitch_id"] in entry]
+            if len(left) != 2 or state["made"]["vpc"] != 1 or state["made"]["vswitch"] != 1:
+                raise Failed(f"the network that was given was not used, or is gone: {state['made']}")
+        for network, code in (({"vpc_name": "nobody's"}, "InvalidVpcId.NotFound"),
+                              ({"vpc_name": things["vpc"][0]["name"], "vswitch_name": "none"}, "InvalidVSwitchId.NotFound")):
+            here = os.path.join(folder, code)
+            os.makedirs(here)
+            source, other = job_of(here, emulator, way="direct", **BEIJING, **network)
+            other.run()
+            if other.follow(source) != 1 or other.status()["error"]["code"] != code:
+                raise Failed(f"{network}: {other.tail()}")
         job.order("cancel")
         job.process.wait(60)
-        check_clean(emulator.state())
+        check_clean(emulator.state(), images=3)
 
 
 def older_signatures(folder):
