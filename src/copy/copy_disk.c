@@ -317,7 +317,9 @@ static void wait_again(struct engine *e, unsigned disk, unsigned attempt)
 	}
 }
 
-static int next_round(struct engine *e, unsigned disk, struct disk_state *state, bool *lost)
+/* *lost: the receiver is; *broke: only a stream is. */
+static int next_round(struct engine *e, unsigned disk, struct disk_state *state, bool *lost,
+		      bool *broke)
 {
 	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
 	struct round r;
@@ -329,6 +331,7 @@ static int next_round(struct engine *e, unsigned disk, struct disk_state *state,
 	snprintf(code, sizeof(code), "%s", err_code());
 	snprintf(reason, sizeof(reason), "%s", err_reason());
 	engine_report(e, &r, disk, rc < 0 ? reason : "");
+	*broke = *lost && atomic_load(&r.stream_broke);
 	add_up(&r);
 	fini_round(&r);
 	/* Saying goodbye on a broken connection fails too; that is not the reason. */
@@ -337,12 +340,12 @@ static int next_round(struct engine *e, unsigned disk, struct disk_state *state,
 	return rc;
 }
 
-/* 0: try again. Otherwise the failure stands. */
+/* rc 0: nothing is lost but a stream. 0: try again. Otherwise the failure stands. */
 static int after_loss(struct engine *e, unsigned disk, int rc, unsigned attempt)
 {
 	if (engine_ending(e))
 		return fail_code(ECANCELED, "COPY_CANCELLED", "the copy was cancelled");
-	if (clock_ms() - e->reached_ms >= e->options->patience_ms)
+	if (rc < 0 && clock_ms() - e->reached_ms >= e->options->patience_ms)
 		return rc;
 	wait_again(e, disk, attempt);
 	pthread_mutex_lock(&e->whole->lock);
@@ -357,8 +360,8 @@ static int copy_in_rounds(struct engine *e, unsigned disk, struct disk_state *st
 
 	for (;;) {
 		uint64_t reached_ms = e->reached_ms;
-		bool lost;
-		int rc = next_round(e, disk, state, &lost);
+		bool lost, broke;
+		int rc = next_round(e, disk, state, &lost, &broke);
 
 		if (rc == 1)
 			break;
@@ -372,7 +375,7 @@ static int copy_in_rounds(struct engine *e, unsigned disk, struct disk_state *st
 		if (!lost)
 			return rc;
 		attempt = e->reached_ms == reached_ms ? attempt + 1 : 0;
-		rc = after_loss(e, disk, rc, attempt);
+		rc = after_loss(e, disk, broke ? 0 : rc, attempt);
 		if (rc < 0)
 			return rc;
 	}

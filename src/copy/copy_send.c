@@ -13,13 +13,14 @@
 #include "base/log.h"
 #include "copy/private.h"
 
-#define LOOK_MS	       50
-#define REAP_MS	       5
-#define ATTEMPTS_MAX   3
-#define TLS_RECORD     16384
-#define TLS_EXTRA      29  /* header, explicit nonce and tag of an AES-GCM record */
-#define REQUEST_EXTRA  160 /* headers, bitmap, digest */
-#define ZEROES_MAX_OLD (32u << 20)
+#define LOOK_MS		  50
+#define REAP_MS		  5
+#define ATTEMPTS_MAX	  3
+#define STREAM_GOOD_BYTES (64 * MIB) /* so much came through before a stream broke */
+#define TLS_RECORD	  16384
+#define TLS_EXTRA	  29  /* header, explicit nonce and tag of an AES-GCM record */
+#define REQUEST_EXTRA	  160 /* headers, bitmap, digest */
+#define ZEROES_MAX_OLD	  (32u << 20)
 
 struct sender {
 	struct round *round;
@@ -104,14 +105,30 @@ static void take_marks(struct round *r, struct item *item, int rc)
 
 /*
  * A part of a stream cannot be sent again: what was made after it builds upon it. So the round
- * ends, and the next one begins other streams.
+ * ends, and the next one begins other streams. All that was on its way in the stream is refused
+ * now, too, and counts as one; and what a long way does to a stream now and then is no reason to
+ * give up.
  */
 static int stream_broke(struct round *r, const struct item *item, const struct wire_done *done)
 {
-	bool again = atomic_fetch_add(&r->engine->broken_streams, 1) + 1 < ATTEMPTS_MAX;
-	int rc = refused(r, item, done);
+	struct engine *e = r->engine;
+	unsigned times;
+	int rc;
 
-	round_fail(r, again ? -EAGAIN : rc, again);
+	if (atomic_exchange(&r->stream_broke, true))
+		return -EBADMSG;
+	if (atomic_load(&r->sent_plain_bytes) >= STREAM_GOOD_BYTES)
+		atomic_store(&e->broken_streams, 0);
+	times = atomic_fetch_add(&e->broken_streams, 1) + 1;
+	if (times >= ATTEMPTS_MAX) {
+		rc = refused(r, item, done);
+		round_fail(r, rc, false);
+		return rc;
+	}
+	rc = fail_code(EBADMSG, "CHUNK_CORRUPTED", "the chunk at byte %llu arrived damaged (%s)",
+		       item->chunk * (unsigned long long)WIRE_CHUNK_BYTES,
+		       *done->message ? done->message : strerror(-done->rc));
+	round_fail(r, -EAGAIN, true);
 	return rc;
 }
 

@@ -423,6 +423,8 @@ struct round {
 	char code[ERR_CODE_MAX];
 	char reason[ERR_REASON_MAX];
 	atomic_bool stop;
+	atomic_bool
+		stream_broke; /* on the way: the receiver is there, and another begins at once */
 
 	/* Counted when answered. */
 	_Atomic uint64_t read_bytes, done_bytes, zero_bytes, sent_chunks, sent_plain_bytes,
