@@ -62,13 +62,20 @@ int json_parse(const char *text, size_t bytes, const char *name, json_t **out)
 	return 0;
 }
 
-int json_read_file(const char *path, json_t **out)
+int json_read_file_max(const char *path, size_t max_bytes, json_t **out)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t bytes = 0;
-	int rc = io_read_file(path, JSON_FILE_MAX_BYTES, &text, &bytes);
+	int rc = io_read_file(path, max_bytes, &text, &bytes);
 
-	return rc < 0 ? rc : json_parse(text, bytes, path, out);
+	*out = NULL;
+	return rc < 0 ? fail_code(rc, "FILE_UNREADABLE", "%s", err_reason())
+		      : json_parse(text, bytes, path, out);
+}
+
+int json_read_file(const char *path, json_t **out)
+{
+	return json_read_file_max(path, JSON_FILE_MAX_BYTES, out);
 }
 
 char *json_text(const json_t *value)

@@ -20,7 +20,10 @@
  * over the bounds above. *out is the caller's, NULL after a failure. NAME is for the reason.
  */
 int json_parse(const char *text, size_t bytes, const char *name, json_t **out);
+
+/* A whole file; one that cannot be read or is larger keeps its errno, with code FILE_UNREADABLE. */
 int json_read_file(const char *path, json_t **out);
+int json_read_file_max(const char *path, size_t max_bytes, json_t **out);
 
 /* Two-space indent, sorted keys, newline at the end: the same value gives the same bytes. */
 char *json_text(const json_t *value);

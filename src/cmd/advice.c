@@ -59,6 +59,8 @@ static const struct advice {
 	 "order (DELETE /v1/image), then try again."},
 	{"EXPORT_UNKNOWN", "The receiver does not have this disk. Start it with as many targets as "
 			   "the source has disks, then try again."},
+	{"FILE_UNREADABLE",
+	 "Check the file's name, that it is there, its size, and who may read it."},
 	{"FS_DAMAGED",
 	 "Repair the file system on the source (e2fsck, xfs_repair), then try again."},
 	{"FS_DIRTY", "The journal of this file system was not replayed. Start the machine's own "

@@ -21,6 +21,7 @@
 
 #define RUN_DIR		   "/run/coldlift"
 #define CONTROL_TIMEOUT_MS 30000
+#define JOB_MAX_BYTES	   (1u << 20)
 #define TTYS_MAX	   8
 
 static const struct phase {
@@ -144,7 +145,7 @@ static int read_job(struct run *r, const struct run_args *args)
 
 	if (!args->job && access(path, F_OK))
 		return 0;
-	return json_read_file(path, &r->job);
+	return json_read_file_max(path, JOB_MAX_BYTES, &r->job);
 }
 
 /* The job may hold what the command line does not say. */
