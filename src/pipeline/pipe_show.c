@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/html.h"
 #include "base/json.h"
 #include "base/num.h"
 
@@ -271,35 +272,13 @@ char *pipe_show_line(const json_t *job)
 
 /* ---- the page ---- */
 
-static void escaped(FILE *f, const char *text)
-{
-	for (; *text; text++) {
-		switch (*text) {
-		case '&':
-			fputs("&amp;", f);
-			break;
-		case '<':
-			fputs("&lt;", f);
-			break;
-		case '>':
-			fputs("&gt;", f);
-			break;
-		case '"':
-			fputs("&quot;", f);
-			break;
-		default:
-			fputc(*text, f);
-		}
-	}
-}
-
 /* A text as a paragraph; nothing for "". */
 static void line_of(FILE *f, const char *text)
 {
 	if (!*text)
 		return;
 	fputs("<div>", f);
-	escaped(f, text);
+	html_put(f, text);
 	fputs("</div>", f);
 }
 
@@ -344,12 +323,12 @@ static void html_row(FILE *f, const json_t *job)
 	unsigned percent = percent_of(job);
 
 	fprintf(f, "<tr class=\"%s\"><td><b>", get(job, "state"));
-	escaped(f, name_of(job));
+	html_put(f, name_of(job));
 	fputs("</b>", f);
 	line_of(f, *get(job, "name") ? get(job, "id") : "");
 	line_of(f, get(job, "description"));
 	fputs("</td><td>", f);
-	escaped(f, state_of(job));
+	html_put(f, state_of(job));
 	fprintf(f, "</td><td><progress max=\"100\" value=\"%u\"></progress> %u&nbsp;%%</td><td>",
 		percent, percent);
 	html_words(f, job);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/html.h"
 #include "base/num.h"
 #include "receiver/server.h"
 
@@ -113,29 +114,6 @@ void control_metrics(struct control *c, struct control_reply *out)
 	finish(out, f, &text, &bytes, "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
-/* Text from elsewhere, harmless in HTML. */
-static void put_escaped(FILE *f, const char *text)
-{
-	for (; text && *text; text++) {
-		switch (*text) {
-		case '<':
-			fputs("&lt;", f);
-			break;
-		case '>':
-			fputs("&gt;", f);
-			break;
-		case '&':
-			fputs("&amp;", f);
-			break;
-		case '"':
-			fputs("&quot;", f);
-			break;
-		default:
-			fputc(*text, f);
-		}
-	}
-}
-
 /* A line of what the source says, when it says it. */
 static void put_said(struct control *c, FILE *f, const char *key)
 {
@@ -144,7 +122,7 @@ static void put_said(struct control *c, FILE *f, const char *key)
 	if (!text || !*text)
 		return;
 	fputs("<p>", f);
-	put_escaped(f, text);
+	html_put(f, text);
 	fputs("</p>\n", f);
 }
 
@@ -160,10 +138,10 @@ static void put_source(struct control *c, FILE *f)
 	state = json_string_value(json_object_get(c->source_state, "state"));
 	phase = json_string_value(json_object_get(c->source_state, "phase"));
 	fputs("<p class=state>", f);
-	put_escaped(f, state ? state : "Running");
+	html_put(f, state ? state : "Running");
 	if (phase) {
 		fputs(": ", f);
-		put_escaped(f, phase);
+		html_put(f, phase);
 	}
 	fputs("</p>\n", f);
 	put_said(c, f, "machine");
