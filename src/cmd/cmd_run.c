@@ -261,10 +261,12 @@ static int finish(struct run *r, int rc)
 
 		if (holes_bytes(&r->holes))
 			run_show_step(r,
-				      "all is copied but %s in %zu places that cannot be read (see "
-				      "verify.json); the source is as it was",
+				      "all is copied but %s in %zu place%s that cannot be read "
+				      "(verify.json at the receiver names them); the source is as "
+				      "it was",
 				      num_bytes_text(holes_bytes(&r->holes), lost, sizeof(lost)),
-				      json_array_size(r->holes.list));
+				      json_array_size(r->holes.list),
+				      json_array_size(r->holes.list) == 1 ? "" : "s");
 		else
 			run_show_step(r, "all is copied and durable on the receiver; the source is "
 					 "as it was");

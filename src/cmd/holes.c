@@ -211,12 +211,12 @@ int holes_judge(void *ctx, unsigned disk, const struct copy_hole *list, size_t c
 		log_warn("and %zu more places", count - LINES_MAX);
 	if (count + others > h->max)
 		return fail_code(EIO, "SOURCE_READ_ERROR",
-				 "%s; %zu places in all, and the job allows %" PRIu64, first,
-				 count + others, h->max);
+				 "%s; %zu place%s in all, and the job allows %" PRIu64, first,
+				 count + others, count + others == 1 ? "" : "s", h->max);
 	why = first_objection(h, list, count, &places);
 	if (why)
-		return fail_code(EIO, "SOURCE_READ_ERROR", "%s; %zu places in all", why,
-				 count + others);
+		return fail_code(EIO, "SOURCE_READ_ERROR", "%s; %zu place%s in all", why,
+				 count + others, count + others == 1 ? "" : "s");
 	for (size_t i = 0; i < count; i++)
 		take_note(h, disk, &list[i], &places);
 	return h->keep ? h->keep(h->ctx, h->list) : 0;

@@ -10,8 +10,10 @@
 #include "base/num.h"
 #include "console/con_text.h"
 
-#define BAR_CELLS     20
-#define CLOSING_LINES 4
+#define BAR_CELLS 20
+/* At the end the init script's words and a shell's prompt come below; the head must not scroll
+ * away. */
+#define END_LINES     21
 #define LABEL_FORMAT  " %-10s %s"
 #define WRAP_COLUMNS  (CONSOLE_COLUMNS - 12)
 #define PARAGRAPH_MAX 5
@@ -19,6 +21,8 @@
 struct screen {
 	char *at;
 	unsigned lines;
+	unsigned limit;
+	bool ended;
 };
 
 /* A line: cut at the edge, one byte a cell. */
@@ -27,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static void put_line(struct screen *s, con
 	char text[1024];
 	va_list ap;
 
-	if (s->lines == CONSOLE_LINES)
+	if (s->lines == s->limit)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
@@ -98,6 +102,11 @@ static void put_head(struct screen *s, const struct console_view *v)
 	put_line(s, "%s", "");
 }
 
+static unsigned closing_lines(const struct screen *s)
+{
+	return s->ended ? 3 : 4;
+}
+
 static void put_disk(struct screen *s, const struct console_disk *d)
 {
 	unsigned percent = con_percent(d->done_bytes, d->total_bytes);
@@ -115,7 +124,7 @@ static void put_disk(struct screen *s, const struct console_disk *d)
 		return;
 	}
 	snprintf(size, sizeof(size), "%s/%s", done, total);
-	if (d->done_bytes < d->total_bytes && d->rate_bytes_s) {
+	if (d->done_bytes < d->total_bytes && d->rate_bytes_s && !s->ended) {
 		snprintf(rate, sizeof(rate), "%s/s",
 			 num_bytes_text(d->rate_bytes_s, speed, sizeof(speed)));
 		if (d->eta_s != CONSOLE_ETA_UNKNOWN)
@@ -130,7 +139,7 @@ static void put_disks(struct screen *s, const struct console_view *v)
 {
 	size_t count = min_of(v->disk_count, (size_t)CONSOLE_DISKS_MAX);
 	/* Beside these, the sum and an empty line. */
-	size_t room = CONSOLE_LINES - min_of(s->lines + CLOSING_LINES + 2, CONSOLE_LINES + 0u);
+	size_t room = s->limit - min_of(s->lines + closing_lines(s) + 2, s->limit);
 	size_t shown = count > room ? room - min_of(room, (size_t)1) : count;
 	struct console_disk all = con_total(v);
 
@@ -160,28 +169,45 @@ static const char *closing(const struct console_view *v)
 	}
 }
 
+/* A copy that waits for its receiver goes on by itself, and has no advice. */
+static bool has_ended(const struct console_view *v)
+{
+	switch (v->state) {
+	case CONSOLE_READY:
+	case CONSOLE_RUNNING:
+		return false;
+	case CONSOLE_WAITING:
+		return *v->advice;
+	default:
+		return true;
+	}
+}
+
 void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYTES])
 {
-	struct screen s = {.at = buf};
+	struct screen s = {.at = buf, .ended = has_ended(view)};
 	char time[24], warnings[64] = "";
 
+	s.limit = s.ended ? END_LINES : CONSOLE_LINES;
 	buf[0] = '\0';
 	put_head(&s, view);
 	if (view->state == CONSOLE_IN_ERROR) {
 		put_field(&s, "Error", *view->code ? view->code : "(no code)");
 		put_paragraph(&s, "Reason", view->reason);
 		put_paragraph(&s, "What to do", view->advice);
-		put_line(&s, "%s", "");
+		if (s.lines + closing_lines(&s) < s.limit)
+			put_line(&s, "%s", "");
 		/* The bars say how far it got. */
 		put_disks(&s, view);
 	} else {
 		put_paragraph(&s, "Now", view->step);
-		put_paragraph(&s, "Note", view->note);
+		if (view->state == CONSOLE_WAITING)
+			put_paragraph(&s, "What to do", view->advice);
+		else
+			put_paragraph(&s, "Note", view->note);
 		/* In the other states the step says it. */
 		if (view->state == CONSOLE_RUNNING)
 			put_paragraph(&s, "Trouble", view->trouble);
-		if (view->state == CONSOLE_WAITING)
-			put_paragraph(&s, "What to do", view->advice);
 		put_line(&s, "%s", "");
 		put_disks(&s, view);
 	}
@@ -192,7 +218,10 @@ void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYT
 		 warnings);
 	put_rule(&s);
 	put_line(&s, " %s", closing(view));
-	put_line(&s, " A shell: Alt-F2 on this keyboard, or the word shell on the serial line.");
+	if (!s.ended)
+		put_line(
+			&s,
+			" A shell: Alt-F2 on this keyboard, or the word shell on the serial line.");
 }
 
 void console_render_line(const struct console_view *view, char *buf, size_t buf_bytes)
