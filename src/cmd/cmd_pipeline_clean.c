@@ -65,6 +65,7 @@ int cmd_pipeline_clean(int argc, char **argv)
 	what = (struct pipe_sweep){.region = setting(&a, "region"),
 				   .bucket = setting(&a, "bucket"),
 				   .job = a.job,
+				   .root = a.root,
 				   .remove = clean && a.yes,
 				   .images = json_is_true(json_object_get(a.settings, "images")),
 				   .poll_ms = pipeline_number("COLDLIFT_CLOUD_POLL_MS")};

@@ -193,12 +193,26 @@ static int cancel_exports(struct sweep *s, const char *image)
 	return rc;
 }
 
+/* By a process on this host; of another's nothing is known here. */
+static bool is_running(const struct sweep *s, const char *job)
+{
+	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
+
+	return s->what->root && is_job(job, strlen(job)) &&
+	       pipe_job_open(s->what->root, job, PIPE_READ, &j) == 0 && pipe_job_is_run(&j);
+}
+
 static int remove_one(struct sweep *s, const json_t *thing)
 {
 	const char *kind = pipe_option(thing, "kind"), *id = pipe_option(thing, "id");
 	enum cloud_kind k;
 	int rc;
 
+	if (is_running(s, pipe_option(thing, "job"))) {
+		log_warn("%s %s stays: job %s runs on this host", kind, id,
+			 pipe_option(thing, "job"));
+		return 0;
+	}
 	if (strcmp(kind, "ens-image") == 0 && !s->what->images)
 		return 0;
 	if (strcmp(kind, "object") == 0 || strcmp(kind, "upload") == 0)

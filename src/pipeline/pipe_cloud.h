@@ -3,6 +3,8 @@
 #ifndef PIPELINE_PIPE_CLOUD_H
 #define PIPELINE_PIPE_CLOUD_H
 
+#include <string.h>
+
 #include "cloud/cloud.h"
 #include "pipeline/pipe_local.h"
 
@@ -67,6 +69,15 @@ int course_delete_objects(struct course *c, const char *prefix);
 
 /* The sizes of the job's disks in GiB, system disk first. */
 int course_disk_gib(const struct course *c, uint64_t gib[PIPE_DISKS_MAX], size_t *count);
+
+/* The smallest disk of at least GIB that the category has. */
+static inline uint64_t pipe_category_gib(const char *category, uint64_t gib)
+{
+	bool any = strcmp(category, "cloud_essd") == 0 || strcmp(category, "cloud_auto") == 0;
+	uint64_t least = any ? 1 : strcmp(category, "cloud_essd_entry") == 0 ? 10 : 20;
+
+	return gib < least ? least : gib;
+}
 
 /* The performance level of an ESSD: the cheapest starts at 1 GiB, the usual one at 20. */
 static inline const char *pipe_essd_level(uint64_t gib)

@@ -239,9 +239,10 @@ static json_t *data_disks(const struct course *c, const char *category)
 	if (course_disk_gib(c, gib, &count) < 0)
 		count = 0;
 	for (size_t i = 0; i < count; i++) {
-		json_t *disk = json_pack(
-			"{s:s, s:o, s:o, s:b}", "Category", category, "Size", json_u64(gib[i]),
-			"DiskName", json_sprintf("coldlift-disk%zu", i), "DeleteWithInstance", 1);
+		json_t *disk =
+			json_pack("{s:s, s:o, s:o, s:b}", "Category", category, "Size",
+				  json_u64(pipe_category_gib(category, gib[i])), "DiskName",
+				  json_sprintf("coldlift-disk%zu", i), "DeleteWithInstance", 1);
 
 		if (strcmp(category, "cloud_essd") == 0)
 			json_object_set_new(disk, "PerformanceLevel",

@@ -25,7 +25,8 @@ static json_t *price_params(const struct course *c, const json_t *fact)
 	if (course_disk_gib(c, gib, &count) < 0)
 		count = 0;
 	for (size_t i = 0; i < count; i++) {
-		disk = json_pack("{s:s, s:o}", "Category", category, "Size", json_u64(gib[i]));
+		disk = json_pack("{s:s, s:o}", "Category", category, "Size",
+				 json_u64(pipe_category_gib(category, gib[i])));
 		if (strcmp(category, "cloud_essd") == 0)
 			json_object_set_new(disk, "PerformanceLevel",
 					    json_string(pipe_essd_level(gib[i])));
@@ -68,7 +69,8 @@ void instance_costs(struct course *c, json_t *fact)
 		count = 0;
 	for (size_t i = 0, n = 2; i < count && n < sizeof(disks) - 24; i++)
 		n += (size_t)snprintf(disks + n, sizeof(disks) - n, " + %llu",
-				      (unsigned long long)gib[i]);
+				      (unsigned long long)pipe_category_gib(
+					      pipe_option(fact, "category"), gib[i]));
 	price_text(c, fact, price, sizeof(price));
 	json_object_set_new(fact, "costs",
 			    json_sprintf("%s with disks of %s GiB (%s), %s as long as it exists, "

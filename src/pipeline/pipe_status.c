@@ -43,7 +43,8 @@ static json_t *kept(const struct pipe_job *j)
 			continue;
 		snprintf(key, sizeof(key), s->per_run ? "%s#%u" : "%s", s->name, j->run);
 		fact = pipe_job_fact(j, key);
-		if (fact)
+		/* A name without an id: it was only going to be made. */
+		if (fact && (*pipe_option(fact, "id") || !*pipe_option(fact, "name")))
 			json_array_append_new(list,
 					      json_pack("{s:s, s:s, s:s}", "what", s->name, "id",
 							pipe_option(fact, "id"), "costs",

@@ -177,6 +177,7 @@ struct pipe_sweep {
 	const char *region; /* where instances are made */
 	const char *bucket; /* NULL: objects are not looked for */
 	const char *job;    /* NULL: of all jobs */
+	const char *root;   /* what jobs that run in this directory use is left; NULL: of none */
 	bool remove;	    /* else only look */
 	bool images;	    /* remove finished ENS images, too */
 	uint64_t poll_ms;   /* 0: as is usual */

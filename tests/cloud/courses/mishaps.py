@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 
-from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, check_clean, small_disks, whole
+from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, check_clean, small_disks, wait_until, whole
 
 
 def sold_out(folder):
@@ -15,6 +15,34 @@ def sold_out(folder):
         state = whole(folder, emulator, way="ecs", **SINGAPORE)
         if state["made"]["instance"] != 1:
             raise Failed(f"made {state['made']}")
+
+
+def cleaned_while_it_runs(folder):
+    """`pipeline clean` on the host of a job that runs leaves that job's things alone."""
+    with Emulator(folder) as emulator:
+        source, job = Source(folder, small_disks(folder)), Job(folder, emulator, way="direct", **BEIJING)
+        job.run()
+        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        job.clean()
+        if job.follow(source) != 0:
+            raise Failed(job.tail())
+        check_clean(emulator.state())
+
+
+def small_data_disk(folder):
+    """A data disk smaller than the next disk category has: it is made as small as that allows."""
+    with Emulator(folder) as emulator:
+        source = Source(folder, small_disks(folder, 2))
+        for nth in (1, 2):
+            emulator.fault("error", action="RunInstances", nth=nth, code="InvalidDataDiskCategory.ValueNotSupported")
+        job = Job(folder, emulator, way="direct", **{**BEIJING, "disks": [{"size_gib": 20}, {"size_gib": 1}]})
+        job.run()
+        if job.follow(source) != 0:
+            raise Failed(job.tail())
+        check_clean(emulator.state())
+        made = [c["params"] for c in emulator.calls() if c["action"] == "RunInstances"][-1]
+        if (made["DataDisk.2.Category"], made["DataDisk.2.Size"]) != ("cloud_ssd", "20"):
+            raise Failed(f"made with {made}")
 
 
 def disturbed(folder):

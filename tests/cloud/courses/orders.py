@@ -56,6 +56,13 @@ def kept_and_what_it_costs(folder):
             if job.process.wait(60) != 0:
                 raise Failed(job.tail())
             check_clean(emulator.state(), images=0)
+        emulator.ask("POST", "reset", {})
+        emulator.fault("error", action="RunInstances", code="Forbidden.RAM")
+        os.makedirs(os.path.join(folder, "none"))
+        source, job = job_of(os.path.join(folder, "none"), emulator, way="ecs", **SINGAPORE)
+        job.run()
+        if job.follow(source) != 1 or job.status()["kept"]:
+            raise Failed(f"without an instance there is kept: {job.status()}")
 
 
 def cancelled(folder):
