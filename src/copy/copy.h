@@ -25,9 +25,11 @@
 /* Orders to a running copy. Any thread may store at any time. */
 struct copy_control {
 	_Atomic uint64_t
-		rate_mbit;     /* million bits a second on the wire, all connections; 0: none */
-	atomic_bool paused;    /* what is on its way arrives, nothing new is begun */
-	atomic_bool cancelled; /* end soon with -ECANCELED, code COPY_CANCELLED */
+		rate_mbit;	  /* million bits a second on the wire, all connections; 0: none */
+	atomic_uint step_and_one; /* compression from the next chunk on, 0..COPY_COMPRESSION_MAX,
+				   * and one; 0: as the options say */
+	atomic_bool paused;	  /* what is on its way arrives, nothing new is begun */
+	atomic_bool cancelled;	  /* end soon with -ECANCELED, code COPY_CANCELLED */
 };
 
 /* Where one disk of the map goes. Strings and the pin are the caller's and outlive the run. */
@@ -113,6 +115,7 @@ struct copy_options {
 	enum wire_digest_kind digest;	   /* 0: XXH3-128 */
 	unsigned compression;		   /* 0..COPY_COMPRESSION_MAX */
 	bool adaptive;			   /* move compression with the load, at most to 10 */
+	bool changeable;		   /* take memory for compression that is ordered later */
 	unsigned connections;		   /* per disk; 0: default */
 	unsigned readers;		   /* 0: by the kind of source */
 	unsigned workers;		   /* 0: one per processor */

@@ -67,6 +67,14 @@ static void set_steps(struct budget *b, unsigned compression_max)
 	b->near_bytes = pack_near_bytes(compression_max);
 }
 
+/* A stream's window may be narrower then. */
+static bool fits(const struct budget *b, unsigned step)
+{
+	return pack_context_bytes(step) <= b->context_bytes &&
+	       (b->window_log == 0 || pack_stream_bytes(step, WIRE_STREAM_LOG_MIN) == 0 ||
+		pack_stream_window(step, b->window_log, b->context_bytes));
+}
+
 int budget_make(const struct copy_options *o, struct budget *b)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -76,7 +84,10 @@ int budget_make(const struct copy_options *o, struct budget *b)
 	if (!b->workers)
 		b->workers = (unsigned)max_of(processors, 1L);
 	b->workers = min_of(b->workers, (unsigned)COPY_WORKERS_MAX);
-	set_steps(b, o->adaptive ? COPY_COMPRESSION_MAX : o->compression);
+	/* Where orders may come, there is room for the streams of the steps above too. */
+	set_steps(b, o->adaptive || (o->changeable && o->compression < COPY_COMPRESSION_DEFAULT)
+			     ? COPY_COMPRESSION_MAX
+			     : o->compression);
 	while (packers_bytes(b) > b->total_bytes / 2) {
 		if (b->compression_max > o->compression)
 			set_steps(b, b->compression_max - 1);
@@ -89,6 +100,9 @@ int budget_make(const struct copy_options *o, struct budget *b)
 	if (b->window_log)
 		b->context_bytes = max_of(b->context_bytes,
 					  pack_stream_bytes(b->compression_max, b->window_log));
+	b->order_max = COPY_COMPRESSION_MAX;
+	while (b->order_max > 0 && !fits(b, b->order_max))
+		b->order_max--;
 	left = b->total_bytes > packers_bytes(b) ? b->total_bytes - packers_bytes(b) : 0;
 	b->items = (unsigned)min_of(left / WIRE_CHUNK_BYTES, (uint64_t)COPY_ITEMS_MAX);
 	if (b->items < ITEMS_MIN)

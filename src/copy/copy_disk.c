@@ -87,6 +87,24 @@ static bool wait_ended(struct round *r, unsigned wait_ms)
 
 /* ---- while they run ---- */
 
+/* An operator's order comes before all else, and stays. */
+static bool take_order(struct engine *e)
+{
+	unsigned ordered = atomic_load(&e->control->step_and_one), step;
+
+	if (ordered == 0)
+		return false;
+	if (ordered == e->ordered_step)
+		return true;
+	e->ordered_step = ordered;
+	step = min_of(ordered - 1, e->budget.order_max);
+	if (step < ordered - 1)
+		log_warn("compression %u needs more memory than this copy has; it goes on with %u",
+			 ordered - 1, step);
+	atomic_store(&e->compression, step);
+	return true;
+}
+
 /*
  * Much waits for the senders: the network is the limit, so spend more time on fewer bytes. Much
  * waits for the workers while the senders starve: the other way.
@@ -96,7 +114,7 @@ static void adapt(struct engine *e, struct round *r)
 	unsigned at_send = queue_count(&r->send), at_work = queue_count(&r->work);
 	unsigned now = atomic_load(&e->compression);
 
-	if (!e->options->adaptive)
+	if (take_order(e) || !e->options->adaptive)
 		return;
 	if (at_send > e->budget.items / 2 && now < e->budget.compression_max)
 		atomic_store(&e->compression, now + 1);
@@ -174,6 +192,7 @@ static void run_threads(struct round *r)
 	queue_init(&e->pool);
 	for (unsigned i = 0; i < e->budget.items; i++)
 		queue_push(&e->pool, &e->items[i]);
+	take_order(e);
 	count_running(e, true);
 	n = start_all(r, hands);
 	watch(r);

@@ -79,6 +79,14 @@ size_t pack_stream_bytes(unsigned compression, unsigned window_log)
 	return most ? (most + CONTEXT_SLACK_BYTES) & ~(size_t)(CONTEXT_ALIGN - 1) : 0;
 }
 
+unsigned pack_stream_window(unsigned step, unsigned window_log, size_t context_bytes)
+{
+	for (; window_log >= WIRE_STREAM_LOG_MIN; window_log--)
+		if (pack_stream_bytes(step, window_log) <= context_bytes)
+			return window_log;
+	return 0;
+}
+
 int pack_init(struct packer *p, size_t context_bytes)
 {
 	*p = (struct packer){0};
@@ -126,6 +134,7 @@ void pack_use_stream(struct packer *p, int lane, unsigned window_log)
 	p->lane = window_log ? lane : -1;
 	p->window_log = window_log;
 	p->stream_step = 0;
+	p->fitted_step = 0;
 }
 
 /*
@@ -162,7 +171,11 @@ static bool compress_stream(struct packer *p, struct item *item, const uint8_t *
 	bool begins = p->stream_step != step;
 
 	if (begins) {
-		set_stream(p->params, step, p->window_log);
+		/* A step that was ordered later has the memory of the first. */
+		if (p->fitted_step != step)
+			p->fitted_log = pack_stream_window(step, p->window_log, p->context_bytes);
+		p->fitted_step = step;
+		set_stream(p->params, step, p->fitted_log);
 		ZSTD_CCtx_reset(p->context, ZSTD_reset_session_and_parameters);
 		ZSTD_CCtx_setParametersUsingCCtxParams(p->context, p->params);
 	}

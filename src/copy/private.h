@@ -97,6 +97,7 @@ struct budget {
 	unsigned items;
 	unsigned workers;
 	unsigned compression_max; /* what adaptive may go up to */
+	unsigned order_max;	  /* what can be ordered, in contexts of that size */
 	size_t context_bytes;	  /* of one zstd context */
 	size_t near_bytes;	  /* of one for patches */
 	unsigned window_log;	  /* of a worker's stream; 0: none */
@@ -119,8 +120,9 @@ struct packer {
 	void *params;	    /* ZSTD_CCtx_params, to set up a stream by */
 	int lane;	    /* of the stream; -1: none */
 	unsigned window_log;
-	unsigned stream_step; /* that the frame under way has; 0: none is */
-	bool stream_set;      /* the context has a stream's parameters, under way or not */
+	unsigned fitted_step, fitted_log; /* the window that this step has */
+	unsigned stream_step;		  /* that the frame under way has; 0: none is */
+	bool stream_set; /* the context has a stream's parameters, under way or not */
 	void *near_memory;
 	void *near;   /* ZSTD_CCtx, living in near_memory; NULL: none */
 	bool near_ok; /* the receiver takes codec near */
@@ -131,6 +133,10 @@ struct packer {
 /* Bytes of a zstd context for streams with such a window at every step up to compression; 0 when
  * none of them has streams. */
 size_t pack_stream_bytes(unsigned compression, unsigned window_log);
+
+/* The widest window, at most window_log, with which a context of so many bytes takes streams at
+ * this step; 0: none. */
+unsigned pack_stream_window(unsigned step, unsigned window_log, size_t context_bytes);
 
 /* From here on the packer's chunks go in a stream to this sender; window_log 0: each for itself. */
 void pack_use_stream(struct packer *p, int lane, unsigned window_log);
@@ -394,6 +400,7 @@ struct engine {
 	struct queue pool;
 	struct copy_result *result;
 	atomic_uint compression; /* in use */
+	unsigned ordered_step;	 /* that was looked at last, and one; 0: none */
 	atomic_uint broken_streams;
 	uint64_t reached_ms; /* when a receiver answered last */
 };

@@ -244,6 +244,8 @@ int control_start(struct receiver *r, struct control **out)
 		return fail(ENOMEM, "memory for the control service");
 	c->receiver = r;
 	c->rate_mbit = -1;
+	c->compression = -1;
+	c->verify = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	c->daemon = MHD_start_daemon(
 		MHD_USE_NO_LISTEN_SOCKET | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,

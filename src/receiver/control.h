@@ -49,6 +49,8 @@ struct control {
 	uint64_t source_state_ms;
 	bool pause, cancel;	       /* orders for the source; under lock */
 	int64_t rate_mbit;	       /* -1: none ordered */
+	int compression;	       /* likewise, else 0 to 10 */
+	int verify;		       /* likewise, else false or true */
 	_Atomic uint64_t bodies_bytes; /* of requests that are coming in */
 };
 

@@ -499,6 +499,47 @@ static void a_fast_line_makes_it_compress_less(void **state)
 	assert_true(f->mark < 10);
 }
 
+static void order_another_step(struct fixture *f, const struct copy_status *s)
+{
+	unsigned ordered = atomic_load(&f->control.step_and_one);
+
+	if (ordered == 0 && f->last_done > SOURCE_BYTES / 8)
+		atomic_store(&f->control.step_and_one, (unsigned)f->mark + 1);
+	if (ordered && s->compression == f->mark)
+		atomic_store(&f->control.rate_mbit, 0);
+}
+
+/* Up and down, over the border between frames and streams, also with little memory. */
+static void another_compression_holds_while_it_runs(void **state)
+{
+	static const struct {
+		unsigned from, to, mib;
+	} ways[] = {{0, 10, 64}, {10, 0, 64}, {7, 10, 100}, {7, 1, 100},
+		    {5, 9, 32},	 {9, 5, 32},  {0, 6, 16},   {10, 8, 100}};
+	struct fixture *f = *state;
+
+	simple_disk(f);
+	f->order = order_another_step;
+	f->options.changeable = true;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		f->options.run_id[0]++;
+		wire_random(f->bytes + 4 * MIB, 16 * MIB);
+		for (size_t k = 8 * MIB; k < 20 * MIB; k++)
+			f->bytes[k] = (uint8_t) "other words that repeat "[(k * (i + 1) / 7) % 24];
+		assert_int_equal(io_replace_file(f->source, f->bytes, SOURCE_BYTES, 0600), 0);
+		f->options.compression = ways[i].from;
+		f->options.memory_bytes = ways[i].mib * MIB;
+		f->mark = ways[i].to;
+		atomic_store(&f->control.step_and_one, 0);
+		atomic_store(&f->control.rate_mbit, 30);
+		copy_result_fini(&f->result);
+		if (copy_run(&f->options, &f->result) < 0)
+			print_error("%s\n", err_reason());
+		assert_int_equal(atomic_load(&f->control.rate_mbit), 0);
+		assert_target(f, 0, f->bytes, SOURCE_BYTES);
+	}
+}
+
 static void a_target_that_is_too_small_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -586,6 +627,7 @@ int main(void)
 		TEST(one_disk_that_fails_ends_the_others_and_is_named),
 		TEST(a_slow_line_makes_it_compress_more),
 		TEST(a_fast_line_makes_it_compress_less),
+		TEST(another_compression_holds_while_it_runs),
 		TEST(a_target_that_is_too_small_is_refused),
 		TEST(wrong_keys_are_final_whatever_the_patience),
 		TEST(nobody_there_is_try_again),
