@@ -130,6 +130,9 @@ static const struct advice {
 			 "copies."},
 	{"PORT_IN_USE", "On the receiver: end what uses the port, or give another with "
 			"--control-port and --data-port."},
+	{"PROOF_LACKING", "Start the source with the job file that this job has handed out (it has "
+			  "\"digest\": \"sha-256\"), "
+			  "then retry."},
 	{"PROOF_INVALID",
 	 "Take verify.json as the receiver keeps it, and say which of its disks with "
 	 "--index."},

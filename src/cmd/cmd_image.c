@@ -186,6 +186,11 @@ static int read_proof(struct image_args *a)
 		a->leaves = access(a->leaves_path, F_OK) == 0 ? a->leaves_path : NULL;
 	}
 	rc = a->proof ? json_read_file(a->proof, &a->verify) : 0;
+	/* Of a job that wanted no proof. */
+	if (a->state && json_is_false(json_object_get(a->verify, "verified"))) {
+		json_decref(a->verify);
+		a->verify = NULL;
+	}
 	/* One that is not known is said when the proof is taken. */
 	if (a->verify && json_get_string(a->verify, "digest", &digest) == 0)
 		(void)wire_digest_named(digest, &a->digest);

@@ -268,8 +268,11 @@ static int finish(struct run *r, int rc)
 				      json_array_size(r->holes.list),
 				      json_array_size(r->holes.list) == 1 ? "" : "s");
 		else
-			run_show_step(r, "all is copied and durable on the receiver; the source is "
-					 "as it was");
+			run_show_step(r,
+				      "all is copied and durable on the receiver%s; the source "
+				      "is as it was",
+				      r->not_read_back ? " (not read back, as it was ordered)"
+						       : "");
 		run_show_state(r, CONSOLE_FINISHED, CONSOLE_NO_PHASE);
 	} else if (rc == -ECANCELED) {
 		run_show_step(r, "stopped by order; what arrived is kept");

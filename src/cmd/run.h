@@ -46,6 +46,8 @@ struct run {
 	struct console_view view;
 
 	struct copy_control orders; /* from the receiver's operator to the copy */
+	atomic_int verify_order;    /* 0: none, else 1 to read back, -1 not to */
+	bool not_read_back;	    /* nor was it, as it was ordered */
 	pthread_t link_thread;
 	bool link_running;
 	atomic_bool link_stop;

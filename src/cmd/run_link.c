@@ -54,6 +54,25 @@ static json_t *state_json(struct run *r)
 	return state;
 }
 
+static void take_step(struct run *r, const json_t *step)
+{
+	json_int_t n = json_integer_value(step);
+	unsigned ordered = (unsigned)n;
+
+	if (json_is_integer(step) && n >= 0 && n <= COPY_COMPRESSION_MAX &&
+	    atomic_exchange(&r->orders.step_and_one, ordered + 1) != ordered + 1)
+		log_info("the receiver's operator orders: compression %u", ordered);
+}
+
+static void take_verify(struct run *r, const json_t *verify)
+{
+	int order = json_is_true(verify) ? 1 : -1;
+
+	if (json_is_boolean(verify) && atomic_exchange(&r->verify_order, order) != order)
+		log_info("the receiver's operator orders: %s",
+			 order > 0 ? "read back what arrived" : "do not read back what arrived");
+}
+
 static void take_orders(struct run *r, const json_t *reply)
 {
 	const json_t *orders = json_object_get(reply, "commands");
@@ -69,6 +88,8 @@ static void take_orders(struct run *r, const json_t *reply)
 		    (uint64_t)json_integer_value(rate))
 		log_info("the receiver's operator orders: %lld Mbit/s",
 			 (long long)json_integer_value(rate));
+	take_step(r, json_object_get(orders, "compression"));
+	take_verify(r, json_object_get(orders, "verify"));
 	if (json_is_true(json_object_get(orders, "cancel")) &&
 	    !atomic_exchange(&r->orders.cancelled, true))
 		log_info("the receiver's operator orders: cancel");

@@ -123,6 +123,10 @@ static int take(const char *key, const json_t *v, struct plan_job *job)
 	/* Whether the log goes to the receiver: the run's business, not the plan's. */
 	if (!strcmp(key, "diagnostics"))
 		return json_is_boolean(v) ? 0 : invalid(key, "true or false");
+	if (!strcmp(key, "verify")) {
+		job->copy.unverified = json_is_false(v);
+		return json_is_boolean(v) ? 0 : invalid(key, "true or false");
+	}
 	if (!strcmp(key, "compression")) {
 		rc = take_number(v, key, 0, COMPRESSION_MAX, "a number from 0 to 10", &n);
 		job->copy.compression = (unsigned)n;

@@ -171,6 +171,8 @@ static json_t *copy_json(const struct plan_copy *c, const json_t *holes_outside)
 				 "adaptive", c->adaptive, "rate_mbit", json_u64(c->rate_mbit),
 				 "digest", c->digest, "connections", (int)c->connections);
 
+	if (c->unverified)
+		json_object_set_new(json, "verify", json_false());
 	if (c->holes_max)
 		json_object_set_new(json, "holes_max", json_u64(c->holes_max));
 	if (holes_outside)

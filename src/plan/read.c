@@ -239,10 +239,14 @@ static int read_paths(struct arena *a, const json_t *list, const char ***out)
 
 static int read_copy(struct arena *a, const json_t *j, struct plan_copy *c)
 {
+	bool verify = true;
 	int rc = get_small(j, "compression", 10, &c->compression);
 
 	if (rc == 0)
 		rc = json_get_bool_or(j, "adaptive", false, &c->adaptive);
+	if (rc == 0)
+		rc = json_get_bool_or(j, "verify", true, &verify);
+	c->unverified = !verify;
 	if (rc == 0)
 		rc = json_get_u64(j, "rate_mbit", &c->rate_mbit);
 	if (rc == 0)

@@ -22,6 +22,7 @@
 #define STATE_MAX_BYTES	   (256u << 10)
 #define LOG_MAX_BYTES	   (8u << 20)
 #define RATE_MAX_MBIT	   10000000
+#define COMPRESSION_MAX	   10
 #define ARTEFACT_PREFIX	   "/v1/artefact/"
 
 #ifndef COLDLIFT_VERSION
@@ -82,8 +83,11 @@ json_t *control_disks(struct control *c)
 
 static json_t *orders(const struct control *c)
 {
-	return json_pack("{s:b, s:b, s:o}", "pause", c->pause, "cancel", c->cancel, "rate_mbit",
-			 c->rate_mbit < 0 ? json_null() : json_integer(c->rate_mbit));
+	return json_pack("{s:b, s:b, s:o, s:o, s:o}", "pause", c->pause, "cancel", c->cancel,
+			 "rate_mbit", c->rate_mbit < 0 ? json_null() : json_integer(c->rate_mbit),
+			 "compression",
+			 c->compression < 0 ? json_null() : json_integer(c->compression), "verify",
+			 c->verify < 0 ? json_null() : json_boolean(c->verify));
 }
 
 static void get_target(struct control *c, struct control_reply *out)
@@ -228,14 +232,29 @@ static void get_state(struct control *c, struct control_reply *out)
 			  "commands", orders(c), "disks", disks));
 }
 
-/* {"pause": bool, "cancel": bool, "rate_mbit": number or null}; what is missing stays as it is. */
+/* A number up to max, or null, which is -1; what is missing stays as it is. */
+static int take_number(const json_t *json, const char *key, uint64_t max, int64_t *out)
+{
+	const json_t *v = json_object_get(json, key);
+	uint64_t n = 0;
+	int rc = json_get_u64_or(json, key, 0, &n);
+
+	if (rc == 0 && n > max)
+		rc = fail(ERANGE, "\"%s\" is at most %llu", key, (unsigned long long)max);
+	if (rc == 0 && v)
+		*out = json_is_null(v) ? -1 : (int64_t)n;
+	return rc;
+}
+
+/* {"pause": bool, "cancel": bool, "rate_mbit": number or null, "compression": 0 to 10 or null,
+ * "verify": bool or null}; what is missing stays as it is. */
 static void post_command(struct control *c, const struct control_request *q,
 			 struct control_reply *out)
 {
 	CLEANUP_JSON json_t *json = NULL;
-	const json_t *rate;
-	bool pause, cancel;
-	uint64_t mbit = 0;
+	const json_t *verify;
+	bool pause, cancel, read_back;
+	int64_t mbit, step;
 	int rc = json_parse(q->body, q->bytes, "command", &json);
 	LOCK_SCOPE(&c->lock);
 
@@ -243,20 +262,27 @@ static void post_command(struct control *c, const struct control_request *q,
 		rc = json_get_bool_or(json, "pause", c->pause, &pause);
 	if (rc == 0)
 		rc = json_get_bool_or(json, "cancel", c->cancel, &cancel);
+	mbit = c->rate_mbit;
+	step = c->compression;
+	verify = json_object_get(json, "verify");
 	if (rc == 0)
-		rc = json_get_u64_or(json, "rate_mbit", 0, &mbit);
-	if (rc == 0 && mbit > RATE_MAX_MBIT)
-		rc = fail(ERANGE, "rate_mbit");
+		rc = take_number(json, "rate_mbit", RATE_MAX_MBIT, &mbit);
+	if (rc == 0)
+		rc = take_number(json, "compression", COMPRESSION_MAX, &step);
+	if (rc == 0)
+		rc = json_get_bool_or(json, "verify", false, &read_back);
 	if (rc < 0) {
 		control_error(out, 400, "COMMAND_BAD", err_reason(),
-			      "send {\"pause\": bool, \"cancel\": bool, \"rate_mbit\": number}");
+			      "send {\"pause\": bool, \"cancel\": bool, \"rate_mbit\": number, "
+			      "\"compression\": 0 to 10, \"verify\": bool}");
 		return;
 	}
 	c->pause = pause;
 	c->cancel = cancel;
-	rate = json_object_get(json, "rate_mbit");
-	if (rate)
-		c->rate_mbit = json_is_null(rate) ? -1 : (int64_t)mbit;
+	c->rate_mbit = mbit;
+	c->compression = (int)step;
+	if (verify)
+		c->verify = json_is_null(verify) ? -1 : read_back;
 	control_json(out, 200, json_pack("{s:o}", "commands", orders(c)));
 }
 

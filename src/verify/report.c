@@ -91,6 +91,10 @@ int verify_proof_read(const json_t *json, int disk, struct verify_proof *out)
 	enum wire_digest_kind kind;
 	size_t i;
 
+	if (json_is_false(json_object_get(json, "verified")))
+		return invalid(
+			"the job said not to read back what arrived, so there is no proof of "
+			"it");
 	if (json_get_string(json, "digest", &digest) < 0 ||
 	    json_get_u64(json, "chunk_bytes", &chunk_bytes) < 0 ||
 	    json_get_array(json, "disks", &disks) < 0)

@@ -11,10 +11,14 @@ control GET /v1/artefact/verify.json | grep -q ARTEFACT_MISSING
 head -c 300000 /dev/zero | tr '\0' x >"$work/long"
 control POST /v1/state "@$work/long" | grep -q BODY_TOO_LARGE
 control POST /v1/state nonsense | grep -q BODY_NOT_JSON
-control POST /v1/command '{"pause": true, "rate_mbit": 50}' >/dev/null
+control POST /v1/command '{"pause": true, "rate_mbit": 50, "compression": 3, "verify": false}' >/dev/null
+for wrong in '{"compression": 11}' '{"compression": "3"}' '{"compression": -1}' '{"verify": 1}' '{"rate_mbit": -1}'; do
+	control POST /v1/command "$wrong" | grep -q COMMAND_BAD
+done
 control POST /v1/state '{"state": "Running", "phase": "<b>Syncing"}' |
-	python3 -c 'import json,sys; c=json.load(sys.stdin)["commands"]; assert c == {"pause": True, "cancel": False, "rate_mbit": 50}'
-control POST /v1/command '{"pause": false, "rate_mbit": null}' | grep -q '"rate_mbit": null'
+	python3 -c 'import json,sys; c=json.load(sys.stdin)["commands"]; assert c == {"pause": True, "cancel": False, "rate_mbit": 50, "compression": 3, "verify": False}'
+control POST /v1/command '{"pause": false, "rate_mbit": null, "verify": null}' |
+	python3 -c 'import json,sys; c=json.load(sys.stdin)["commands"]; assert c["rate_mbit"] is c["verify"] is None and c["compression"] == 3'
 control GET / | grep -q 'Running: &lt;b&gt;Syncing'
 control PUT /v1/log 'a line' | grep -q '"bytes": 6'
 control GET /metrics | tail -n 1 | grep -qx '# EOF'
