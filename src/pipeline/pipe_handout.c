@@ -29,6 +29,10 @@ static json_t *source_job(const struct course *c, const char *activation)
 		json_object_set_new(job, "diagnostics", json_false());
 	if (job && *pipe_option(o, "name"))
 		json_object_set_new(job, "name", json_string(pipe_option(o, "name")));
+	if (job && strcmp(pipe_option(o, "checksum"), "sha-256") == 0)
+		json_object_set_new(job, "digest", json_string("sha-256"));
+	if (job && strcmp(pipe_option(o, "checksum"), "off") == 0)
+		json_object_set_new(job, "verify", json_false());
 	/* What only the source's own job knows: holes, allowed refusals, disks left out. */
 	if (job && json_object_get(o, "source"))
 		json_object_update_missing(job, json_object_get(o, "source"));

@@ -59,13 +59,18 @@ void course_unlink(struct course *c)
 
 void course_command(struct course *c, bool cancel)
 {
-	uint64_t rate = pipe_option_u64(c->job->options, "rate_mbit");
+	const json_t *o = c->job->options;
+	uint64_t rate = pipe_option_u64(o, "rate_mbit");
+	/* A source that chooses by itself is not told. */
+	bool adaptive = json_is_true(json_object_get(json_object_get(o, "source"), "adaptive"));
 	CLEANUP_JSON json_t *order = NULL;
 
 	if (!c->link)
 		return;
-	order = json_pack("{s:b, s:b, s:o}", "pause", c->job->paused, "cancel", cancel, "rate_mbit",
-			  rate ? json_u64(rate) : json_null());
+	order = json_pack("{s:b, s:b, s:o, s:o, s:b}", "pause", c->job->paused, "cancel", cancel,
+			  "rate_mbit", json_u64(rate), "compression",
+			  adaptive ? json_null() : json_u64(pipe_option_u64(o, "compression")),
+			  "verify", strcmp(pipe_option(o, "checksum"), "off") != 0);
 	if (order && wire_control_post(c->link, "/v1/command", order, NULL, NULL) < 0)
 		log_warn("the receiver does not take orders now: %s", err_reason());
 }

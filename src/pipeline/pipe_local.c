@@ -123,6 +123,21 @@ int course_activation(struct course *c)
 
 /* ---- the transfer ---- */
 
+/* Who wants proof against tampering gets that, or is told. */
+static int check_proof(const struct course *c, const json_t *verify)
+{
+	const char *digest = pipe_option(verify, "digest");
+
+	if (strcmp(pipe_option(c->job->options, "checksum"), "sha-256") != 0 ||
+	    (strcmp(digest, "sha-256") == 0 && !json_is_false(json_object_get(verify, "verified"))))
+		return 0;
+	return fail_code(EBADMSG, "PROOF_LACKING",
+			 "the job wants SHA-256 digests, and the source's run has %s%s",
+			 *digest ? digest : "no verification",
+			 json_is_false(json_object_get(verify, "verified")) ? ", not read back"
+									    : "");
+}
+
 static int sync_make(struct course *c, json_t *fact)
 {
 	CLEANUP_JSON json_t *verify = NULL;
@@ -155,6 +170,8 @@ static int sync_make(struct course *c, json_t *fact)
 		rc = sync_fetch_artefact(c, "verify.leaves", &leaves, &leaves_bytes);
 	if (rc == 0 && !plan)
 		rc = fail_code(ENODATA, "PLAN_MISSING", "the receiver has no plan of the source");
+	if (rc == 0)
+		rc = check_proof(c, verify);
 	if (rc < 0)
 		return rc;
 	rc = sync_disks(plan, verify, &disks);

@@ -57,7 +57,7 @@ static const struct key keys[] = {
 	{"rate_mbit", "ReplicationParameters.bandwidth_limit", NUMBER, WHILE_SYNCING, 0, 100000, NULL, "0"},
 	{"upload_rate_mbit", "UploadBandwidthLimit", NUMBER, ALWAYS, 0, 100000, NULL, "0"},
 	{"compression", "ReplicationParameters.compress_level", NUMBER, WHILE_SYNCING, 0, 10, NULL, "7"},
-	{"checksum", "ReplicationParameters.checksum", BOOLEAN, WHILE_SYNCING, 0, 0, NULL, "false"},
+	{"checksum", "ReplicationParameters.checksum", CHOICE, WHILE_SYNCING, 0, 0, "on off sha-256", "\"on\""},
 	{"tls", "ReplicationParameters.use_ssl_tunnel", CHOICE, BEFORE_START, 0, 0, "auto on", "\"auto\""},
 	{"licence_type", "LicenseType", CHOICE, NEVER, 0, 0, "default BYOL", "\"default\""},
 	{"tags", "Tag", OBJECT, NEVER, 0, 20, NULL, "{}"},
@@ -209,6 +209,7 @@ static void check_each(struct check *c)
 	json_object_foreach ((json_t *)c->given, name, v) {
 		const struct key *k = key_of(name);
 		size_t before = c->count;
+		json_t *word = NULL;
 
 		if (!k) {
 			struct key named = unknown;
@@ -219,9 +220,13 @@ static void check_each(struct check *c)
 		}
 		if (json_is_null(v))
 			continue;
+		/* SMC's own words for it. */
+		if (json_is_boolean(v) && strcmp(name, "checksum") == 0)
+			v = word = json_string(json_is_true(v) ? "on" : "off");
 		check_value(c, k, v);
 		if (c->count == before)
 			json_object_set(c->out, name, v);
+		json_decref(word);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (keys[i].fallback && !json_object_get(c->out, keys[i].name))
@@ -509,6 +514,14 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 	*problem_count = 0;
 	if (!merged || !json_is_object(changes))
 		return fail_code(EINVAL, "JOB_INVALID", "changes are a JSON object");
+	/* In a job of before it was a word without effect. */
+	if (json_is_boolean(json_object_get(merged, "checksum")))
+		json_object_del(merged, "checksum");
+	if (state == PIPE_RUNNING && strcmp(pipe_option(changes, "checksum"), "sha-256") == 0 &&
+	    strcmp(pipe_option(options, "checksum"), "sha-256") != 0)
+		problem(&late, "ReplicationJob.InvalidStatus", key_of("checksum"),
+			"cannot become sha-256 in a run whose source has begun with other digests; "
+			"\"on\" and \"off\" can be changed");
 	json_object_foreach ((json_t *)changes, name, v) {
 		const struct key *k = key_of(name);
 

@@ -226,6 +226,10 @@ static void each_option_has_its_limits_and_smcs_name(void **state)
 		{"{\"valid_days\":\"30\"}", " InvalidParameter.ValidTime"},
 		{"{\"compression\":11}", " InvalidParameter.ReplicationParameters.compress_level"},
 		{"{\"compression\":10,\"rate_mbit\":0}", ""},
+		{"{\"checksum\":\"sha-256\"}", ""},
+		{"{\"checksum\":false}", ""},
+		{"{\"checksum\":\"md5\"}", " InvalidParameter.ReplicationParameters.checksum"},
+		{"{\"checksum\":1}", " InvalidParameter.ReplicationParameters.checksum"},
 		{"{\"name\":\"1web\"}", " InvalidParameter.Name"},
 		{"{\"name\":\"w\"}", " InvalidParameter.Name"},
 		{"{\"name\":\"web server\"}", " InvalidParameter.Name"},
@@ -335,6 +339,13 @@ static void options_change_only_as_long_as_they_may(void **state)
 	assert_int_equal(modified("{\"rate_mbit\":5}", PIPE_RUNNING, PIPE_SYNCING), 0);
 	assert_int_equal(modified("{\"rate_mbit\":5}", PIPE_RUNNING, PIPE_PROCESSING), -EPERM);
 	assert_int_equal(modified("{\"rate_mbit\":-5}", PIPE_RUNNING, PIPE_SYNCING), -EINVAL);
+	assert_int_equal(modified("{\"compression\":0}", PIPE_RUNNING, PIPE_SYNCING), 0);
+	assert_int_equal(modified("{\"checksum\":false}", PIPE_RUNNING, PIPE_SYNCING), 0);
+	assert_int_equal(modified("{\"checksum\":\"on\"}", PIPE_RUNNING, PIPE_SYNCING), 0);
+	/* A source that has begun with other digests has them. */
+	assert_int_equal(modified("{\"checksum\":\"sha-256\"}", PIPE_RUNNING, PIPE_SYNCING),
+			 -EPERM);
+	assert_int_equal(modified("{\"checksum\":\"sha-256\"}", PIPE_READY, 0), 0);
 	assert_int_equal(modified("{\"bucket\":\"bbb\"}", PIPE_READY, 0), 0);
 	assert_int_equal(modified("{\"bucket\":\"bbb\"}", PIPE_STOPPED, 0), -EPERM);
 	assert_int_equal(modified("{\"max_images\":3}", PIPE_WAITING, 0), 0);
