@@ -150,7 +150,7 @@ size_t pack_near_bytes(unsigned compression);
 int pack_near_init(struct packer *p, size_t near_bytes);
 bool pack_near_wanted(const struct packer *p, const struct item *item, unsigned compression);
 
-/* True when the blocks, gathered at p->gathered, stand packed in p->spare. */
+/* True when the blocks stand packed in p->spare. p->gathered is overwritten. */
 bool pack_near(struct packer *p, struct item *item);
 
 /* Bytes of a zstd context that serves every step up to compression. */

@@ -4,6 +4,7 @@
  * death its journal must speak the truth: each chunk that it calls known has that digest on the
  * disk.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -55,7 +56,49 @@ struct writer_thread {
 	_Atomic uint64_t *written; /* by all */
 };
 
-/* Chunks, zeros and plain bytes at random places until the receiver is gone. */
+/*
+ * The marks of two chunks are asked for, and one of them is patched, unless another writer was
+ * faster (-EBADMSG). Negative: the receiver is gone.
+ */
+static int patch_one(struct wire_nbd *n, uint64_t offset_bytes, uint8_t *data, unsigned *random)
+{
+	uint8_t marks[WIRE_MARKS_BYTES];
+	struct wire_chunk c = {.data = data, .data_bytes = WIRE_CHUNK_BYTES, .patch = true};
+	unsigned block = (unsigned)rand_r(random) % WIRE_CHUNK_BLOCKS;
+	struct wire_done done;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < 2; i++) {
+		struct wire_request ask = {.command = NBD_CMD_BLOCK_DIGESTS,
+					   .flags = NBD_CMD_FLAG_TO_PATCH,
+					   .offset_bytes = i ? offset_bytes
+							     : (offset_bytes ^ WIRE_CHUNK_BYTES),
+					   .length_bytes = 1,
+					   .into = marks};
+
+		rc = wire_nbd_call(n, &ask, &done);
+	}
+	if (rc == 0) {
+		struct wire_request get = {.command = NBD_CMD_READ,
+					   .offset_bytes = offset_bytes,
+					   .length_bytes = WIRE_CHUNK_BYTES,
+					   .into = data};
+
+		rc = wire_nbd_call(n, &get, &done);
+	}
+	if (rc == 0) {
+		struct wire_request put = {
+			.command = NBD_CMD_CHUNK_WRITE, .offset_bytes = offset_bytes, .chunk = &c};
+
+		memset(data + block * WIRE_BLOCK_BYTES, rand_r(random), WIRE_BLOCK_BYTES);
+		c.bitmap[block / 8] = (uint8_t)(1u << block % 8);
+		wire_digest(data, WIRE_CHUNK_BYTES, c.digest);
+		rc = wire_nbd_call(n, &put, &done);
+	}
+	return rc == -EBADMSG ? 0 : rc;
+}
+
+/* Chunks, patches, zeros and plain bytes at random places until the receiver is gone. */
 static void *write_until_it_dies(void *arg)
 {
 	struct writer_thread *w = arg;
@@ -74,6 +117,12 @@ static void *write_until_it_dies(void *arg)
 			    : dice < 9 ? NBD_CMD_WRITE_ZEROES
 				       : NBD_CMD_WRITE;
 		r.length_bytes = dice < 9 ? WIRE_CHUNK_BYTES : 5000;
+		if (dice < 3) {
+			if (patch_one(n, r.offset_bytes, data, &random) < 0)
+				break;
+			atomic_fetch_add(w->written, 1);
+			continue;
+		}
 		for (size_t i = 0; i < WIRE_CHUNK_BYTES; i += 512)
 			memset(data + i, rand_r(&random), 512);
 		wire_chunk_scan(data, WIRE_CHUNK_BYTES, c.bitmap);
