@@ -61,39 +61,47 @@ static int keep_capabilities(uint32_t kept)
 	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
-int confine_user(const struct confine_user *user)
+static int become(const struct confine_user *user, uint32_t capabilities)
 {
 	int rc = 0;
 
-	if (user->change &&
+	/* Capabilities outlive the change of the user only when that is said, and as permitted. */
+	if (user->change && capabilities && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		rc = -errno;
+	if (rc == 0 && user->change &&
 	    (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
 	     setresuid(user->uid, user->uid, user->uid) < 0))
 		rc = -errno;
 	if (rc == 0)
-		rc = keep_capabilities(0);
+		rc = keep_capabilities(capabilities);
 	if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		rc = -errno;
 	if (rc == 0 && user->change && setuid(0) == 0)
 		rc = -EPERM;
-	return rc < 0 ? fail_code(rc, "CONFINE_FAILED",
-				  "the receiver cannot give up its privileges: %s", strerror(-rc))
-		      : 0;
+	return rc;
+}
+
+static int failed(int rc, const char *what)
+{
+	return rc < 0 ? fail_code(rc, "CONFINE_FAILED", "%s: %s", what, strerror(-rc)) : 0;
+}
+
+int confine_user(const struct confine_user *user)
+{
+	return failed(become(user, 0), "the receiver cannot give up its privileges");
 }
 
 int confine_server(void)
 {
-	int rc = filter_install(FILTER_SERVER);
-
-	return rc < 0 ? fail_code(rc, "CONFINE_FAILED",
-				  "this kernel cannot keep the receiver from opening files: %s",
-				  strerror(-rc))
-		      : 0;
+	return failed(filter_install(FILTER_SERVER),
+		      "this kernel cannot keep the receiver from opening files");
 }
 
-void confine_keeper(void)
+int confine_keeper(const struct confine_user *user, bool override)
 {
-	/* The files may be another user's. */
-	(void)keep_capabilities(1u << CAP_DAC_OVERRIDE);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	(void)filter_install(FILTER_KEEPER);
+	int rc = become(user, override ? 1u << CAP_DAC_OVERRIDE : 0);
+
+	if (rc == 0)
+		rc = filter_install(FILTER_KEEPER);
+	return failed(rc, "the receiver's keeper cannot give up its privileges");
 }

@@ -27,7 +27,16 @@ int confine_user(const struct confine_user *user);
 /* Nothing may be opened, connected, executed, traced or signalled any more. Code CONFINE_FAILED. */
 int confine_server(void);
 
-/* The keeper opens files, and does nothing else. What the kernel cannot do for it is left out. */
-void confine_keeper(void);
+/*
+ * The keeper opens files, as this user, and does nothing else. override: it keeps the one
+ * capability to open files of others. Code CONFINE_FAILED.
+ */
+int confine_keeper(const struct confine_user *user, bool override);
+
+/*
+ * The uploader connects, and opens nothing by itself: open() asks the keeper through host_fd, which
+ * gives what vault_host() names and nothing else. Code CONFINE_FAILED. After confine_user().
+ */
+int confine_uploader(int host_fd);
 
 #endif

@@ -5,6 +5,7 @@
  * does.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/log.h"
+#include "base/num.h"
 #include "receiver/confine.h"
 #include "receiver/vault_private.h"
 
@@ -29,10 +32,13 @@ union fd_room {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static int carry_out(struct vault *v, const struct request *q)
+/* The uploader may read files of this machine, and the server everything else. */
+static int carry_out(struct vault *v, const struct request *q, bool uploader)
 {
 	if (q->kind >= VAULT_KINDS || q->how >= VAULT_HOWS)
 		return -EINVAL;
+	if ((q->kind == VAULT_HOST) != uploader)
+		return -EACCES;
 	switch (q->op) {
 	case KEEPER_OPEN:
 		return vault_open_here(v, q->kind, q->index, q->how);
@@ -63,53 +69,96 @@ static int send_answer(int socket_fd, int rc, int fd)
 	return sendmsg(socket_fd, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static _Noreturn void run_keeper(struct vault *v, int socket_fd)
+/* One request. False: whoever asked is gone. */
+static bool serve(struct vault *v, int socket_fd, bool uploader)
 {
+	struct request q;
+	ssize_t n = recv(socket_fd, &q, sizeof(q), 0);
+	int rc;
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n != sizeof(q))
+		return false;
+	rc = carry_out(v, &q, uploader);
+	if (q.op != KEEPER_OPEN || rc < 0)
+		return send_answer(socket_fd, rc, -1) == 0;
+	n = send_answer(socket_fd, 0, rc);
+	close(rc);
+	return n == 0;
+}
+
+static _Noreturn void run_keeper(struct vault *v, int server_fd, int uploader_fd)
+{
+	struct pollfd p[2] = {{.fd = server_fd, .events = POLLIN},
+			      {.fd = uploader_fd, .events = POLLIN}};
+	int rc;
+
 	/* The terminal's signals are the server's affair: it still needs us while it ends. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "recv-keeper");
-	confine_keeper();
-	for (;;) {
-		struct request q;
-		ssize_t n = recv(socket_fd, &q, sizeof(q), 0);
-		int rc;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n != sizeof(q))
-			_exit(0);
-		rc = carry_out(v, &q);
-		if (q.op == KEEPER_OPEN && rc >= 0) {
-			n = send_answer(socket_fd, 0, rc);
-			close(rc);
-		} else {
-			n = send_answer(socket_fd, rc, -1);
-		}
-		if (n < 0)
-			_exit(0);
+	rc = vault_open_devices(v);
+	if (rc == 0)
+		rc = confine_keeper(&v->o.owner.user, v->o.owner.override);
+	/* The server reads it first. */
+	if (send(server_fd, &rc, sizeof(rc), MSG_NOSIGNAL) < 0 || rc < 0) {
+		log_error("%s", err_reason());
+		_exit(1);
 	}
+	for (;;) {
+		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (p[0].revents && !serve(v, server_fd, false))
+			_exit(0);
+		/* It is not missed: the server ends, and we with it. */
+		if (p[1].revents && !serve(v, uploader_fd, true))
+			p[1].fd = -1;
+	}
+}
+
+static int fork_keeper(struct vault *v, const int server[2], const int uploader[2])
+{
+	int rc = 0;
+
+	v->keeper = fork();
+	if (v->keeper == 0) {
+		close(server[0]);
+		close(uploader[0]);
+		run_keeper(v, server[1], uploader[1]);
+	}
+	close(server[1]);
+	close(uploader[1]);
+	if (v->keeper < 0) {
+		rc = fail(errno, "the keeper's process");
+		close(server[0]);
+		close(uploader[0]);
+		return rc;
+	}
+	v->keeper_fd = server[0];
+	v->host_fd = uploader[0];
+	if (recv(v->keeper_fd, &rc, sizeof(rc), 0) != sizeof(rc) || rc < 0)
+		return fail_code(rc < 0 ? rc : -EPIPE, "CONFINE_FAILED",
+				 "the receiver's keeper cannot give up its privileges: %s",
+				 strerror(rc < 0 ? -rc : EPIPE));
+	return 0;
 }
 
 int keeper_start(struct vault *v)
 {
-	int pair[2];
+	int server[2], uploader[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, server) < 0)
 		return fail(errno, "socket pair");
-	v->keeper = fork();
-	if (v->keeper == 0) {
-		close(pair[0]);
-		run_keeper(v, pair[1]);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, uploader) < 0) {
+		int error = errno;
+
+		close(server[0]);
+		close(server[1]);
+		return fail(error, "socket pair");
 	}
-	close(pair[1]);
-	if (v->keeper < 0) {
-		close(pair[0]);
-		return fail(errno, "the keeper's process");
-	}
-	v->keeper_fd = pair[0];
-	return 0;
+	return fork_keeper(v, server, uploader);
 }
 
 void keeper_stop(struct vault *v)
@@ -164,6 +213,17 @@ int keeper_open(struct vault *v, enum vault_kind kind, unsigned index, enum vaul
 	if (rc < 0)
 		return rc;
 	return fd < 0 ? -EPIPE : fd;
+}
+
+int keeper_open_host(int host_fd, unsigned number)
+{
+	const struct request q = {KEEPER_OPEN, VAULT_HOST, (uint8_t)number, VAULT_READ};
+	int fd, rc;
+
+	if (send(host_fd, &q, sizeof(q), MSG_NOSIGNAL) != sizeof(q))
+		return -EACCES;
+	rc = receive_answer(host_fd, &fd);
+	return rc < 0 ? rc : fd < 0 ? -EACCES : fd;
 }
 
 int keeper_commit(struct vault *v, enum vault_kind kind, unsigned index)

@@ -266,16 +266,19 @@ static void *run_acceptor(void *arg)
 	}
 }
 
-static int open_vault(struct receiver *r, const struct receiver_options *o)
+static int open_vault(struct receiver *r, const struct receiver_options *o, struct owner *owner)
 {
-	const struct vault_options v = {.state_dir = o->state_dir,
-					.files_dir = o->files_dir,
-					.devices = o->devices,
-					.device_count = o->device_count};
+	struct vault_options v = {.state_dir = o->state_dir,
+				  .files_dir = o->files_dir,
+				  .devices = o->devices,
+				  .device_count = o->device_count};
 	int rc = io_mkdir(o->state_dir, 0700);
 
 	if (rc == 0 && o->files_dir)
 		rc = io_mkdir(o->files_dir, 0700);
+	if (rc == 0 && o->confine)
+		rc = owner_settle(o->state_dir, o->files_dir, owner);
+	v.owner = *owner;
 	return rc < 0 ? rc : vault_start(&v, o->confine, &r->vault);
 }
 
@@ -283,18 +286,17 @@ static int open_vault(struct receiver *r, const struct receiver_options *o)
 static int prepare(struct receiver *r, const struct receiver_options *o)
 {
 	struct confine_user user = {0};
+	struct owner owner = {0};
 	int rc = o->confine ? confine_find_user(o->user, &user) : 0;
 
 	/* Both are forked before there is a lock for them to hold; the keeper first, so that it has
 	 * no end of the uploader's socket, which would outlive us. */
 	if (rc == 0)
-		rc = open_vault(r, o);
+		rc = open_vault(r, o, &owner);
 	if (rc == 0 && o->confine)
-		rc = upload_fork(&user, &r->uploader);
+		rc = upload_fork(&user, vault_take_host_end(r->vault), &r->uploader);
 	if (rc == 0)
-		rc = setup_lock(o->state_dir, &r->lock_fd);
-	if (rc == 0)
-		rc = setup_credentials(o, r);
+		rc = setup_state(o, &owner, r);
 	if (rc == 0)
 		rc = setup_listen(o->listen, o->control_port, &r->control_fd, &r->control_port);
 	if (rc == 0)
@@ -368,17 +370,20 @@ int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION
 	const struct vault_options v = {.state_dir = o->state_dir};
 	struct receiver_whole *w = new_receiver();
 	struct receiver *r = &w->r;
+	struct owner owner = {0};
 	int rc;
 
 	if (!w)
 		return fail(ENOMEM, "memory");
 	r->control_port = o->control_port;
 	r->data_port = o->data_port;
-	rc = setup_lock(o->state_dir, &r->lock_fd);
+	rc = io_mkdir(o->state_dir, 0700);
+	if (rc == 0)
+		rc = owner_settle(o->state_dir, NULL, &owner);
 	if (rc == 0)
 		rc = vault_start(&v, false, &r->vault);
 	if (rc == 0)
-		rc = setup_credentials(o, r);
+		rc = setup_state(o, &owner, r);
 	if (rc == 0)
 		rc = setup_activation(o, r);
 	if (rc == 0)

@@ -88,13 +88,10 @@ static void own_address(char out[WIRE_HOST_MAX + 1])
 	freeifaddrs(list);
 }
 
-int setup_lock(const char *dir, int *fd)
+static int take_lock(const char *dir, int *fd)
 {
 	char path[4096];
-	int rc = io_mkdir(dir, 0700);
 
-	if (rc < 0)
-		return rc;
 	snprintf(path, sizeof(path), "%s/lock", dir);
 	*fd = io_open(path, O_RDWR | O_CREAT, 0600);
 	if (*fd < 0)
@@ -119,18 +116,27 @@ static int load_identity(const struct receiver_options *o, struct receiver *r)
 	return wire_identity_load(o->state_dir, names, name_count, &r->identity);
 }
 
-int setup_credentials(const struct receiver_options *o, struct receiver *r)
+int setup_state(const struct receiver_options *o, const struct owner *owner, struct receiver *r)
 {
 	struct token_options t = {.uses = o->token_uses, .days = o->token_days};
 	uint8_t given[WIRE_TOKEN_BYTES];
-	int rc = load_identity(o, r);
+	int rc = 0;
 
-	if (rc == 0 && o->token_file) {
+	if (o->token_file) {
 		rc = token_file_read(o->token_file, given);
 		t.given = given;
 	}
+	/* The directory is the owner's: as root, one would follow where he points. */
 	if (rc == 0)
-		rc = token_load(r->vault, &t, &r->token);
+		rc = owner_enter(owner);
+	if (rc == 0) {
+		rc = take_lock(o->state_dir, &r->lock_fd);
+		if (rc == 0)
+			rc = load_identity(o, r);
+		if (rc == 0)
+			rc = token_load(r->vault, &t, &r->token);
+		rc = owner_leave(owner) < 0 && rc == 0 ? -EPERM : rc;
+	}
 	explicit_bzero(given, sizeof(given));
 	return rc;
 }

@@ -5,11 +5,11 @@
 
 #include "receiver/server.h"
 
-/* Make the state directory, and be alone with it while *fd is open. Code STATE_IN_USE. */
-int setup_lock(const char *dir, int *fd);
-
-/* The identity and the token; the vault is there. */
-int setup_credentials(const struct receiver_options *o, struct receiver *r);
+/*
+ * Be alone with the state directory while r->lock_fd is open, and load identity and token; the
+ * vault is there. Codes STATE_IN_USE, TOKEN_FILE_BAD.
+ */
+int setup_state(const struct receiver_options *o, const struct owner *owner, struct receiver *r);
 
 /* address: NULL for all; port 0: any. Codes PORT_IN_USE, LISTEN_FAILED. */
 int setup_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port_out);

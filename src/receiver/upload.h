@@ -28,10 +28,11 @@ struct uploader {
 };
 
 /*
- * It becomes the user, and keeps nothing but its end of the pair and standard error. Only while the
- * process has one thread. out->socket is upload_start()'s from then on.
+ * It becomes the user, and keeps nothing but its ends of socket pairs and standard error. Only
+ * while the process has one thread. out->socket is upload_start()'s from then on. host_fd: of
+ * vault_take_host_end(), taken.
  */
-int upload_fork(const struct confine_user *user, struct uploader *out);
+int upload_fork(const struct confine_user *user, int host_fd, struct uploader *out);
 
 /* Wait for its end, which comes when the socket is closed. Also when there is none. */
 void upload_join(struct uploader *u);

@@ -14,26 +14,26 @@
 #define DESCRIPTORS_MAX 4096
 
 /* Nothing that was open before it is its affair. */
-static void close_others(int socket)
+static void close_others(int socket, int host_fd)
 {
 	long max = sysconf(_SC_OPEN_MAX);
 
 	if (max < 0 || max > DESCRIPTORS_MAX)
 		max = DESCRIPTORS_MAX;
 	for (int fd = STDERR_FILENO + 1; fd < max; fd++)
-		if (fd != socket)
+		if (fd != socket && fd != host_fd)
 			close(fd);
 }
 
-static _Noreturn void run_uploader(const struct confine_user *user, int socket)
+static _Noreturn void run_uploader(const struct confine_user *user, int host_fd, int socket)
 {
 	/* The terminal's signals are the server's affair: it has to say what is kept. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "recv-uploader");
-	close_others(socket);
-	if (confine_user(user) < 0) {
+	close_others(socket, host_fd);
+	if (confine_user(user) < 0 || confine_uploader(host_fd) < 0) {
 		log_error("images: %s", err_reason());
 		_exit(1);
 	}
@@ -41,16 +41,19 @@ static _Noreturn void run_uploader(const struct confine_user *user, int socket)
 	_exit(0);
 }
 
-int upload_fork(const struct confine_user *user, struct uploader *out)
+int upload_fork(const struct confine_user *user, int host_fd, struct uploader *out)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		close(host_fd);
 		return fail(errno, "socket pair");
+	}
 	out->pid = fork();
 	if (out->pid == 0) {
-		run_uploader(user, pair[1]);
+		run_uploader(user, host_fd, pair[1]);
 	}
+	close(host_fd);
 	close(pair[1]);
 	if (out->pid < 0) {
 		close(pair[0]);

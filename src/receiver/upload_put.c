@@ -73,8 +73,7 @@ char *put_host_certificates(void)
 	char *pem = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-		if (access(places[i], R_OK) == 0 &&
-		    io_read_file(places[i], CA_MAX_BYTES, &pem, NULL) == 0)
+		if (io_read_file(places[i], CA_MAX_BYTES, &pem, NULL) == 0)
 			return pem;
 	return NULL;
 }

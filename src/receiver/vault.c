@@ -22,6 +22,25 @@ static const char *const artefacts[] = {
 	"verify.json",	  "handover.json", "copy-state.json", "verify.leaves",
 };
 
+/* For the resolver of names, for TLS, and for how much may be held in memory. */
+static const char *const host_files[] = {
+	"/etc/resolv.conf",
+	"/etc/hosts",
+	"/proc/meminfo",
+	"/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Alpine, Arch */
+	"/etc/pki/tls/certs/ca-bundle.crt",   /* Red Hat and its kin */
+	"/etc/ssl/ca-bundle.pem",	      /* SUSE */
+	"/etc/ssl/cert.pem",
+};
+
+int vault_host(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(host_files); i++)
+		if (strcmp(path, host_files[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
 int vault_artefact(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(artefacts); i++)
@@ -64,6 +83,7 @@ static int place_of(const struct vault *v, enum vault_kind kind, unsigned index,
 		*dir_fd = v->state_fd;
 		snprintf(entry, ENTRY_BYTES, "disk%u.upload", index);
 		return 0;
+	case VAULT_HOST:
 	case VAULT_KINDS:
 		break;
 	}
@@ -88,7 +108,25 @@ const char *vault_name(const struct vault *v, enum vault_kind kind, unsigned ind
 	return buf;
 }
 
-static int open_device(const struct vault *v, unsigned index, enum vault_how how)
+/*
+ * One that the keeper opened before it gave up the right to. That for writing, which is exclusive,
+ * is handed over: a keeper that outlives a killed server for a moment must not hold its disks.
+ */
+static int take_device(struct vault *v, unsigned index, enum vault_how how)
+{
+	int *kept = &v->devices[index * VAULT_HOWS + how], fd = *kept;
+
+	if (fd < 0)
+		return fd;
+	if (how == VAULT_WRITE) {
+		*kept = -EBUSY;
+		return fd;
+	}
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_device(struct vault *v, unsigned index, enum vault_how how)
 {
 	static const int flags[] = {
 		[VAULT_READ] = O_RDONLY,
@@ -103,12 +141,43 @@ static int open_device(const struct vault *v, unsigned index, enum vault_how how
 
 	if (index >= v->o.device_count || how == VAULT_NEW || how == VAULT_CREATE)
 		return -EINVAL;
+	if (v->devices)
+		return take_device(v, index, how);
 	fd = open(v->o.devices[index], flags[how] | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISBLK(st.st_mode))) {
 		close(fd);
 		return -ENOTBLK;
 	}
 	return fd < 0 ? -errno : fd;
+}
+
+int vault_open_devices(struct vault *v)
+{
+	size_t count = v->o.device_count * VAULT_HOWS;
+	int *devices = calloc(count + 1, sizeof(*devices));
+
+	if (!devices)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		devices[i] = open_device(v, (unsigned)(i / VAULT_HOWS), i % VAULT_HOWS);
+	v->devices = devices;
+	return 0;
+}
+
+static int open_host(unsigned number)
+{
+	struct stat st;
+	int fd = number < ARRAY_SIZE(host_files)
+			 ? open(host_files[number], O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+			 : -EINVAL;
+
+	if (fd < 0)
+		return fd == -EINVAL ? fd : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EACCES;
+	}
+	return fd;
 }
 
 /* Made when it is not there, and then its name is durable. */
@@ -132,9 +201,12 @@ static int create_entry(int dir_fd, const char *entry)
 int vault_open_here(struct vault *v, enum vault_kind kind, unsigned index, enum vault_how how)
 {
 	char entry[ENTRY_BYTES];
-	int dir_fd, fd, flags = O_RDONLY, rc = place_of(v, kind, index, &dir_fd, entry);
+	int dir_fd, fd, flags = O_RDONLY, rc;
 	struct stat st;
 
+	if (kind == VAULT_HOST)
+		return how == VAULT_READ ? open_host(index) : -EINVAL;
+	rc = place_of(v, kind, index, &dir_fd, entry);
 	if (rc < 0)
 		return rc;
 	if (kind == VAULT_DISK && !v->o.files_dir)
@@ -198,7 +270,7 @@ int vault_start(const struct vault_options *o, bool keeper, struct vault **out)
 	if (!v)
 		return fail(ENOMEM, "memory");
 	v->o = *o;
-	v->state_fd = v->artefacts_fd = v->files_fd = v->keeper_fd = -1;
+	v->state_fd = v->artefacts_fd = v->files_fd = v->keeper_fd = v->host_fd = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	snprintf(artefacts_dir, sizeof(artefacts_dir), "%.4000s/artefacts", o->state_dir);
 	rc = io_mkdir(artefacts_dir, 0700);
@@ -218,13 +290,18 @@ int vault_start(const struct vault_options *o, bool keeper, struct vault **out)
 	return 0;
 }
 
+int vault_take_host_end(struct vault *v)
+{
+	return steal_fd(&v->host_fd);
+}
+
 void vault_stop(struct vault *v)
 {
 	if (!v)
 		return;
 	keeper_stop(v);
-	for (size_t i = 0; i < 3; i++) {
-		const int fds[] = {v->state_fd, v->artefacts_fd, v->files_fd};
+	for (size_t i = 0; i < 4; i++) {
+		const int fds[] = {v->state_fd, v->artefacts_fd, v->files_fd, v->host_fd};
 
 		if (fds[i] >= 0)
 			close(fds[i]);

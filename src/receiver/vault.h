@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "receiver/owner.h"
+
 struct vault;
 
 /* What there is. The number counts disks, or artefacts. */
@@ -23,6 +25,7 @@ enum vault_kind {
 	VAULT_ARTEFACT, /* STATE/artefacts/, by vault_artefact() */
 	VAULT_ORDER,	/* STATE/images.json, the order for images; empty: none */
 	VAULT_UPLOAD,	/* STATE/diskN.upload, how far it is; empty: not begun */
+	VAULT_HOST,	/* a file of this machine, by vault_host(); for the uploader alone */
 	VAULT_KINDS,
 };
 
@@ -41,11 +44,12 @@ struct vault_options {
 	const char *files_dir;	    /* there already; NULL: devices */
 	const char *const *devices; /* device_count of them; borrowed for the vault's life */
 	size_t device_count;
+	struct owner owner; /* whom the keeper becomes; all zero: nobody else */
 };
 
 /*
- * keeper: fork it. Only while the process has one thread; what it can open is what this process
- * could when it called.
+ * keeper: fork it. Only while the process has one thread. It opens the devices as who this process
+ * is, and then becomes the owner.
  */
 int vault_start(const struct vault_options *o, bool keeper, struct vault **out);
 void vault_stop(struct vault *v); /* accepts NULL */
@@ -54,6 +58,13 @@ void vault_stop(struct vault *v); /* accepts NULL */
 #define VAULT_NAME_BYTES 4200
 const char *vault_name(const struct vault *v, enum vault_kind kind, unsigned index,
 		       char buf[VAULT_NAME_BYTES]);
+
+/* The end of a socket pair by which the uploader's process asks the keeper for VAULT_HOST; the
+ * caller's. -1: there is no keeper. */
+int vault_take_host_end(struct vault *v);
+
+/* The number of a file of this machine that the uploader may read; -1: it is none of them. */
+int vault_host(const char *path);
 
 /* The number of an artefact that may be kept; -1: there is none of this name. */
 int vault_artefact(const char *name);

@@ -33,3 +33,15 @@ cmp "$work/image" "$a"
 start_receiver
 nbdcopy "$(uri "$token/disk0")" "$work/back"
 cmp "$work/image" "$work/back"
+# The keeper opened them before it gave up the right to; now it is nobody who could.
+keeper=$(pgrep -P "$receiver_pid" -x recv-keeper)
+grep -qx "CapEff:.0000000000000000" "/proc/$keeper/status" || { echo "the keeper has capabilities"; exit 1; }
+! grep -q "^Uid:.0" "/proc/$keeper/status" || { echo "the keeper is root"; exit 1; }
+find "/proc/$keeper/fd" -lname "$a" | grep -q . || { echo "the keeper has no device"; exit 1; }
+status=0
+python3 tests/proto/call_in.py "$keeper" "open:$a" >"$work/tried" || status=$?
+[ $status = 77 ] || grep -q -- '-Permission denied' "$work/tried" || { echo "the keeper can open it: $(cat "$work/tried")"; exit 1; }
+# A device that is not there is said at the start.
+end_receiver TERM
+refused "$program" serve --state "$work/state3" --device "$work/nothing" --listen 127.0.0.1 --control-port 0 --data-port 0
+grep -q "$work/nothing" "$work/refusal" || { cat "$work/refusal"; exit 1; }

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "receiver/confine.h"
 #include "receiver/vault_private.h"
 
 #include "unit.h"
@@ -165,6 +167,77 @@ static void a_keeper_ends_with_its_server(void **state)
 		cmocka_unit_test_setup_teardown(f, set_up_keeper, tear_down)
 #define keeper(f) cmocka_unit_test_setup_teardown(f, set_up_keeper, tear_down)
 
+/* What an uploader's open() gives: the number of the first that is not as it should be, or 0. */
+static int open_as_uploader(int host_fd)
+{
+	static const struct {
+		const char *path;
+		int flags, want;
+	} tries[] = {
+		{"/etc/hosts", O_RDONLY, 0},
+		{"/proc/meminfo", O_RDONLY | O_CLOEXEC, 0},
+		{"/etc/hosts", O_RDWR, EACCES},
+		{"/etc/passwd", O_RDONLY, EACCES},
+		{"/etc/../etc/hosts", O_RDONLY, EACCES},
+		{"/dev/null", O_RDONLY, EACCES},
+	};
+
+	if (confine_uploader(host_fd) < 0)
+		return 100;
+	for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+		int fd = open(tries[i].path, tries[i].flags), error = fd < 0 ? errno : 0;
+		char byte;
+
+		if (error != tries[i].want || (fd >= 0 && read(fd, &byte, 1) != 1))
+			return (int)i + 1;
+	}
+	if (open("/tmp/coldlift-must-not-be", O_CREAT | O_WRONLY, 0600) >= 0 || errno != EACCES)
+		return 50;
+	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || socket(AF_INET, SOCK_STREAM, 0) < 0)
+		return 51;
+	return 0;
+}
+
+static void the_uploader_reads_some_files_of_this_machine_and_opens_no_other(void **state)
+{
+	struct place *p = *state;
+	int host_fd = vault_take_host_end(p->v), status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(open_as_uploader(host_fd));
+	assert_true(pid > 0);
+	close(host_fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* The server cannot have them. */
+	assert_int_equal(vault_open(p->v, VAULT_HOST, 0, VAULT_READ), -EACCES);
+}
+
+static void the_uploaders_end_gives_nothing_of_the_servers(void **state)
+{
+	struct place *p = *state;
+	const uint8_t requests[][4] = {{1, VAULT_TOKEN, 0, VAULT_CREATE},
+				       {1, VAULT_DISK, 0, VAULT_CREATE},
+				       {2, VAULT_TOKEN, 0, 0},
+				       {1, VAULT_HOST, 0, VAULT_WRITE},
+				       {1, VAULT_HOST, 200, VAULT_READ},
+				       {1, VAULT_HOST, 0, VAULT_NEW}};
+	int host_fd = vault_take_host_end(p->v), answer;
+
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		assert_int_equal(write(host_fd, requests[i], 4), 4);
+		assert_int_equal(read(host_fd, &answer, sizeof(answer)), sizeof(answer));
+		assert_true(answer == -EACCES || answer == -EINVAL);
+	}
+	close(host_fd);
+	/* It goes on for the server. */
+	answer = vault_open(p->v, VAULT_TOKEN, 0, VAULT_CREATE);
+	assert_true(answer >= 0);
+	close(answer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +247,8 @@ int main(void)
 		both(nonsense_is_refused),
 		keeper(a_dead_keeper_is_an_error_and_no_end),
 		keeper(a_keeper_ends_with_its_server),
+		keeper(the_uploader_reads_some_files_of_this_machine_and_opens_no_other),
+		keeper(the_uploaders_end_gives_nothing_of_the_servers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
