@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -142,6 +144,7 @@ static int size_file(struct store *s, uint64_t bytes)
 /* Lock against a second receiver, and a device against being mounted meanwhile. */
 static int open_target(struct store *s, const struct store_options *o)
 {
+	struct statfs fs;
 	int rc;
 
 	s->fd = open_fd(s, o->is_device ? VAULT_WRITE : VAULT_CREATE);
@@ -149,7 +152,9 @@ static int open_target(struct store *s, const struct store_options *o)
 		return s->fd;
 	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
 		return fail_code(EBUSY, "TARGET_IN_USE", "%s is used by another receiver", s->path);
-	s->direct_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_WRITE);
+	/* tmpfs takes direct writes, but is nothing but page cache. */
+	if (fstatfs(s->fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+		s->direct_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_WRITE);
 	s->medium_fd = vault_open(s->vault, VAULT_DISK, s->disk, VAULT_DIRECT_READ);
 	s->medium_ok = s->medium_fd >= 0;
 	rc = io_size(s->fd, s->path, &s->size_bytes);
@@ -317,6 +322,7 @@ int store_open(const struct store_options *o, struct store **out)
 	vault_name(o->vault, VAULT_DISK, o->disk, s->path);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->commit_lock, NULL);
+	pthread_mutex_init(&s->cache_lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, NULL);

@@ -66,6 +66,7 @@ struct store {
 	struct store_ahead ahead[STORE_AHEAD]; /* the oldest gives way once it is synced */
 	unsigned ahead_next;
 
+	pthread_mutex_t cache_lock;   /* of long writes through a file's page cache */
 	pthread_mutex_t commit_lock;  /* one commit at a time; taken before lock */
 	struct journal_record *batch; /* STORE_BATCH, under commit_lock */
 	pthread_t committer;

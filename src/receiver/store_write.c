@@ -325,6 +325,23 @@ int store_zero(struct store *s, uint64_t offset_bytes, uint64_t length_bytes, bo
 }
 
 /*
+ * The kernel lets one at a time write through a file's page cache, and has the others spin. Where
+ * that takes long they sleep here instead, and leave the processor to the rest of the copy.
+ */
+static int write_cached(struct store *s, const uint8_t *data, size_t bytes, uint64_t offset_bytes)
+{
+	bool in_turn = !s->is_device && bytes >= DIRECT_MIN_BYTES;
+	int rc;
+
+	if (in_turn)
+		pthread_mutex_lock(&s->cache_lock);
+	rc = io_pwrite(s->fd, data, bytes, offset_bytes, s->path);
+	if (in_turn)
+		pthread_mutex_unlock(&s->cache_lock);
+	return rc;
+}
+
+/*
  * Whole pages go straight from our memory to the medium: through the page cache they would cost one
  * more copy of everything, and the commit would wait for all of it at once.
  */
@@ -345,7 +362,7 @@ static int write_part(struct store *s, const uint8_t *data, size_t bytes, uint64
 		offset_bytes += (uint64_t)n;
 		/* What is left, an error included, meets the same again below, with its reason. */
 	}
-	return bytes ? io_pwrite(s->fd, data, bytes, offset_bytes, s->path) : 0;
+	return bytes ? write_cached(s, data, bytes, offset_bytes) : 0;
 }
 
 /* The next stretch to write from *block on: present blocks, and short gaps of zeros between them.
