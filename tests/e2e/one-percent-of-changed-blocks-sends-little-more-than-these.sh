@@ -7,7 +7,10 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-command -v xxhsum mke2fs >/dev/null || skip "no xxhsum or mke2fs: tools/setup-host test"
+for tool in mke2fs xxhsum; do
+	command -v "$tool" >/dev/null || skip "no $tool: tools/setup-host test"
+done
+
 mibs=224
 rounds=3
 
