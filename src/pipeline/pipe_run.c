@@ -152,8 +152,10 @@ static int wait_until(struct course *c, due_fn *due, const char *what)
 	while (rc == 0 && !c->job->last_run && (at_s = due(c)) > (now_s = (uint64_t)time(NULL))) {
 		uint64_t left_s = at_s - now_s;
 
-		if (pipe_job_state_now(c->job) == PIPE_EXPIRED)
+		if (pipe_job_state_now(c->job) == PIPE_EXPIRED) {
+			course_show(c, true);
 			return pipe_verb_check(PIPE_START, PIPE_EXPIRED, PIPE_NO_PHASE, false);
+		}
 		snprintf(c->progress.step, sizeof(c->progress.step), "%s in %llu:%02llu:%02llu",
 			 what, (unsigned long long)left_s / 3600,
 			 (unsigned long long)left_s / 60 % 60, (unsigned long long)left_s % 60);
@@ -202,6 +204,7 @@ static int run_all(struct course *c, enum pipe_verb verb)
 			rc = wait_next(c);
 		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_STOP) {
 			rc = pipe_job_set_state(c->job, PIPE_STOPPED, PIPE_NO_PHASE);
+			course_show(c, true);
 			c->leave = PIPE_STAY;
 		}
 		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_CANCEL && c->job->cancelled)
@@ -351,9 +354,13 @@ static int order_here(const char *root, struct pipe_job *j, enum pipe_verb verb,
 		tell_source(j, leave != PIPE_STAY, outside ? outside : &nothing);
 	if (rc < 0 || leave == PIPE_STAY)
 		return rc;
-	if (leave == PIPE_LEAVE_STOP)
-		return pipe_job_set_state(j, PIPE_STOPPED, PIPE_NO_PHASE);
-	return run_open(root, j, PIPE_START, outside ? outside : &nothing);
+	if (leave != PIPE_LEAVE_STOP)
+		return run_open(root, j, PIPE_START, outside ? outside : &nothing);
+	rc = pipe_job_set_state(j, PIPE_STOPPED, PIPE_NO_PHASE);
+	if (rc == 0)
+		course_show(&(struct course){.job = j, .outside = outside ? outside : &nothing},
+			    true);
+	return rc;
 }
 
 static bool orders_left(const char *root, const char *id)

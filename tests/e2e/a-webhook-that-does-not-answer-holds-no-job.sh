@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A webhook that takes connections and says nothing costs a job some seconds for each change of its state, and nothing
-# else. Over https only a server is told whose certificate is trusted.
+# else. Over https only a server is told whose certificate is trusted. It is told of a stop also where no process runs the
+# job, or one only waits for its next run.
 . "$(dirname "$0")/lib-pipeline.sh"
 command -v openssl >/dev/null || skip "needs openssl"
 
@@ -32,11 +33,15 @@ wait_for 10 test -s "$work/hook.out" || fail "no hook"
 read -r silent https <"$work/hook.out"
 
 random_image "$work/source.raw" 2
+# shellcheck disable=SC2034 # send and source_says use it
+take_activation_of() { # NAME
+	activation=$(cat "$("$PIPELINE" status "$1" --json | sed -n 's/^ *"directory": "\(.*\)",*$/\1/p')/activation")
+}
+
 job_with_hook() { # NAME URL
 	run_job run "name=$1" "${here[@]}" "webhook={\"url\": \"$2\"}"
 	wait_for 60 is_in "$1" Syncing || fail "$1 is not Syncing"
-	# shellcheck disable=SC2034 # for send
-	activation=$(cat "$("$PIPELINE" status "$1" --json | sed -n 's/^ *"directory": "\(.*\)",*$/\1/p')/activation")
+	take_activation_of "$1"
 	send "$work/source.raw"
 	finish_job || fail "$1 failed"
 	is_in "$1" Finished || fail "$1 is not Finished"
@@ -52,3 +57,26 @@ COLDLIFT_CA_BUNDLE=$work/ca.pem job_with_hook trusted "https://localhost:$https/
 for word in "Running Preparing" "Running Syncing" "Running Processing" "Finished "; do
 	grep -q "trusted $word" "$work/hook.out" || fail "the hook was not told $word: $(cat "$work/hook.out")"
 done
+
+export COLDLIFT_CA_BUNDLE=$work/ca.pem
+is_told() { # WORDS
+	grep -q "^$1" "$work/hook.out"
+}
+
+run_job run name=killed "${here[@]}" "webhook={\"url\": \"https://localhost:$https/\"}"
+wait_for 60 is_in killed Syncing || fail "it is not Syncing"
+kill -KILL "$pipeline_pid"
+wait_job 2>/dev/null || true
+"$PIPELINE" stop killed
+wait_for 10 is_told "killed Stopped" || fail "the hook was not told of the stop"
+
+run_job run name=later "${here[@]}" run_once=false frequency_hours=100 max_images=1 \
+	"webhook={\"url\": \"https://localhost:$https/\"}"
+wait_for 60 is_in later Syncing || fail "it is not Syncing"
+take_activation_of later
+send "$work/source.raw"
+source_says Finished >/dev/null
+wait_for 60 is_told "later Waiting" || fail "the hook was not told that it waits"
+"$PIPELINE" stop later
+wait_job || fail "the stopped job ends with $?"
+is_told "later Stopped" || fail "the hook was not told that it was stopped while it waited"
