@@ -37,8 +37,8 @@ def check(work, store, progress, sources):
             qemu("check", "-q", "-f", "qcow2", path)
         qemu("compare", "-f", "raw", "-F", disk["format"], source, path)
         report = f"{work.dir}/image.json"
-        subprocess.run([program("receiver"), "image", "--disk", source, "--out", f"{work.dir}/again", "--report", report],
-                       check=True)
+        subprocess.run([program("receiver"), "image", "--disk", source, "--out", f"{work.dir}/again", "--report", report,
+                        "--digest", disk["digest"]], check=True)
         with open(report) as f:
             assert json.load(f)["disks"][0]["root"] == disk["root"]
 
@@ -70,6 +70,39 @@ def whole(work):
     r.stop()
     r.start()
     assert r.progress() == {"order": None, "state": "Ready"}
+
+
+def forgery_proof(work):
+    """Disks that are known by SHA-256: what was copied is compared by it, and the image carries the root over it."""
+    store = work.store()
+    sources = work.disks(12 * MIB + 512, 3 * MIB)
+    store.slow_s = 0.05
+    r = work.receiver.start()
+    r.send(*sources, digest="sha-256")
+    r.order(order_of(store, [{}, {"format": "raw"}]))
+    store.wait_parts("disk0", 2)
+    r.stop(signal.SIGKILL)
+    store.slow_s = 0
+    r.start()
+    p = r.wait(is_finished, "finished")
+    assert [disk["digest"] for disk in p["disks"]] == ["sha-256", "sha-256"], p
+    check(work, store, p, sources)
+    with open(f"{work.dir}/disk0.image", "rb") as f:
+        head = f.read(1024)
+    at = head.index(b"CLMR")
+    assert head[at + 8 : at + 11] == b"\1\2\x14" and head[at + 24 : at + 56].hex() == p["disks"][0]["root"], head
+    # One bit that differs from what was copied is not packed.
+    r.drop()
+    r.stop()
+    with open(f"{work.dir}/target/disk0.raw", "r+b") as f:
+        f.seek(5 * MIB)
+        byte = f.read(1)
+        f.seek(5 * MIB)
+        f.write(bytes([byte[0] ^ 1]))
+    r.start()
+    r.order({**order_of(store, [{}, {"format": "raw"}]), "order": "job-2"})
+    p = r.wait(lambda p: p["state"] == "InError", "the changed bit")
+    assert p["code"] == "IMAGE_MEDIUM_DIFFERS", p
 
 
 def faulty(work):
@@ -445,6 +478,6 @@ def trusted(work):
 
 
 with Work() as w:
-    {f.__name__: f for f in (whole, faulty, killed, killed_in_the_end, expired, errors, refused, frozen, dropped, devices, paused,
-                                      trusted)}[
+    {f.__name__: f for f in (whole, forgery_proof, faulty, killed, killed_in_the_end, expired, errors, refused, frozen, dropped,
+                                      devices, paused, trusted)}[
         sys.argv[1]](w)

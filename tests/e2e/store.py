@@ -265,9 +265,9 @@ class Receiver:
                 feed(p)
             time.sleep(0.05)
 
-    def send(self, *disks):
-        subprocess.run([program("migrator"), "send", "--activation", self.activation, "--quiet", *disks], check=True,
-                       stdout=subprocess.DEVNULL)
+    def send(self, *disks, digest="xxh3-128"):
+        subprocess.run([program("migrator"), "send", "--activation", self.activation, "--quiet", "--digest", digest, *disks],
+                       check=True, stdout=subprocess.DEVNULL)
 
 
 def make_disk(path, size, seed=1):
