@@ -22,6 +22,7 @@ struct screen {
 	char *at;
 	unsigned lines;
 	unsigned limit;
+	bool moves; /* rates mean something */
 	bool ended;
 };
 
@@ -124,7 +125,7 @@ static void put_disk(struct screen *s, const struct console_disk *d)
 		return;
 	}
 	snprintf(size, sizeof(size), "%s/%s", done, total);
-	if (d->done_bytes < d->total_bytes && d->rate_bytes_s && !s->ended) {
+	if (d->done_bytes < d->total_bytes && d->rate_bytes_s && s->moves) {
 		snprintf(rate, sizeof(rate), "%s/s",
 			 num_bytes_text(d->rate_bytes_s, speed, sizeof(speed)));
 		if (d->eta_s != CONSOLE_ETA_UNKNOWN)
@@ -162,8 +163,9 @@ static const char *closing(const struct console_view *v)
 	case CONSOLE_IN_ERROR:
 		return "Nothing on this machine was changed: switching it on again brings it back.";
 	case CONSOLE_STOPPED:
-	case CONSOLE_WAITING:
 		return "What has arrived is kept. The disks of this machine are read-only.";
+	case CONSOLE_WAITING:
+		return "What has arrived is kept. This machine tries again by itself, and goes on.";
 	default:
 		return "The disks of this machine are read-only. Switching it off loses nothing.";
 	}
@@ -185,7 +187,8 @@ static bool has_ended(const struct console_view *v)
 
 void console_render(const struct console_view *view, char buf[CONSOLE_SCREEN_BYTES])
 {
-	struct screen s = {.at = buf, .ended = has_ended(view)};
+	struct screen s = {
+		.at = buf, .moves = view->state == CONSOLE_RUNNING, .ended = has_ended(view)};
 	char time[24], warnings[64] = "";
 
 	s.limit = s.ended ? END_LINES : CONSOLE_LINES;
@@ -237,7 +240,7 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 					con_percent(all.done_bytes, all.total_bytes),
 					num_bytes_text(all.done_bytes, done, sizeof(done)),
 					num_bytes_text(all.total_bytes, total, sizeof(total)));
-	if (used && all.done_bytes < all.total_bytes)
+	if (used && all.done_bytes < all.total_bytes && view->state == CONSOLE_RUNNING)
 		snprintf(progress + used, sizeof(progress) - used, " %s/s, %s left",
 			 num_bytes_text(all.rate_bytes_s, rate, sizeof(rate)),
 			 con_time_text(all.eta_s, left, sizeof(left)));
