@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/io.h"
 #include "copy/private.h"
 
 #define PATIENCE_MS   (5 * 60 * 1000)
@@ -265,14 +266,18 @@ static int record_bad(struct slow *w)
 
 static int ends_early(const struct slow *w)
 {
-	const struct map_source *spec = w->round->engine->sources.list[w->entry.source].spec;
-	uint64_t start, at;
+	const struct source *source = &w->round->engine->sources.list[w->entry.source];
+	const struct map_source *spec = source->spec;
+	uint64_t start, at, end;
 	unsigned i = 0;
 
 	while (i + 1 < w->count && w->state[i] != SECTOR_BAD)
 		i++;
 	sectors_bytes(w, i, i + 1, &start);
 	at = w->entry.source_offset_bytes + start;
+	/* Whoever came first may have been far behind the end. */
+	if (io_size(source->fd, spec->name, &end) == 0)
+		at = min_of(at, end);
 	return fail_code(EIO, "SOURCE_READ_ERROR",
 			 "disk %s ends at sector %" PRIu64 " (byte %" PRIu64
 			 "), but is said to have %" PRIu64 " bytes",
