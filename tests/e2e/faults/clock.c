@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A wall clock that is off by CLOCK_OFF_S seconds, laid over a program; all other clocks are right. */
+/* A wall clock that is off by CLOCK_OFF_S seconds, laid over a program; all other clocks are right.
+ */
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
