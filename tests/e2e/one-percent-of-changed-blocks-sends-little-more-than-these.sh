@@ -17,6 +17,7 @@ rounds=3
 # One state of the disk becomes another one, $work/other: so many blocks are of other content of its kind. The way back, from
 # there to the disk as it is, is what is judged: what comes is what stands in real files at that place.
 change() { # DISK DONOR PLACES
+	rm -f "$work/other"
 	cp --sparse=never "$1" "$work/other"
 	python3 - "$work/other" "$2" "$3" <<'PY'
 import os, random, sys
@@ -82,6 +83,12 @@ timed() {
 	took=$(awk -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" 'END { print int(($1 + $2 + ticks / hz) * 1000) }' "$work/time")
 }
 
+# Always the same disk by its name, and in no hurry: the source before may not have left yet.
+send_state() {
+	ln -f "$1" "$work/disk"
+	send --whole --patience-s 30 "$work/disk"
+}
+
 wire() {
 	echo $(($(result wire_bytes) + $(result received_bytes)))
 }
@@ -93,15 +100,15 @@ median() {
 judge() { # NAME DISK DONOR TIMES
 	local name=$1 disk=$2 full places where there back changed='' unchanged='' plain=''
 	start_receiver
-	send --whole "$disk"
+	send_state "$disk"
 	full=$(wire)
 	for places in 16 $((mibs * 256 / 100)); do
 		where="$name, $places places"
 		change "$disk" "$3" "$places"
-		send --whole "$work/other"
+		send_state "$work/other"
 		cmp "$work/other" "$target/disk0.raw"
 		there=$(wire)
-		send --whole "$disk"
+		send_state "$disk"
 		cmp "$disk" "$target/disk0.raw"
 		back=$(wire)
 		at_least "$(result patched_chunks)" $((places / 4)) "$where: chunks that were patched"
@@ -112,9 +119,9 @@ judge() { # NAME DISK DONOR TIMES
 	done
 	for _ in $(seq $rounds); do
 		for to in "$work/other" "$disk"; do
-			timed send --whole "$to"
+			timed send_state "$to"
 			changed="$changed $took"
-			timed send --whole "$to"
+			timed send_state "$to"
 			unchanged="$unchanged $took"
 			timed xxhsum -q -H2 "$to"
 			plain="$plain $took"
