@@ -130,6 +130,13 @@ class Source:
             return subprocess.run([program("migrator"), "send", "--activation", activation, "--quiet", *self.disks],
                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=240, check=False).returncode
 
+    def begin(self, activation, *options):
+        """`migrator send` beside us; its result is its output."""
+        with open(os.path.join(self.folder, "migrator.log"), "ab") as log:
+            begun.append(subprocess.Popen([program("migrator"), "send", "--activation", activation, "--quiet", *options,
+                                           *self.disks], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True))
+        return begun[-1]
+
     @staticmethod
     def says(activation, state):
         """Posts a state as the migrator does; the orders that come back, or None when nobody listens."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Jobs that get orders, fail in the middle, or run again; and what is opened, kept and left alone meanwhile."""
 
+import json
 import os
 
 from harness import BEIJING, SINGAPORE, Emulator, Failed, Job, Source, check_clean, small_disks, wait_until
@@ -110,6 +111,59 @@ def diagnosed(folder):
                     raise Failed(f"{where}/{name} has the activation code")
         job.order("delete")
         check_clean(emulator.state())
+
+
+def crashed(folder):
+    """The intermediate instance loses its power while data comes in, and again while the image goes out: it comes back by
+    itself with the same activation code and state, and both go on where they were. The receiver alone is killed, too."""
+    crashes(folder, systemd=False)
+
+
+def crashed_with_systemd(folder):
+    crashes(folder, systemd=True)
+
+
+def crashes(folder, *, systemd):
+    with Emulator(folder, instance_systemd=systemd) as emulator:
+        # 24 MiB of noise: some seconds on the wire at the rate below, and two parts and a head in the store.
+        with open(os.path.join(folder, "noise.raw"), "wb") as f:
+            f.write(os.urandom(24 << 20))
+            f.truncate(20 << 30)
+        source = Source(folder, [os.path.join(folder, "noise.raw")])
+        job = Job(folder, emulator, way="direct", disks=[{"size_gib": 20}], upload_rate_mbit=40, **SINGAPORE)
+        job.run()
+        code = wait_until("activation code", 60, lambda: job.ended() or job.activation())
+        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        ident = emulator.state()["things"]["instance"][0]["id"]
+        copy = source.begin(code, "--rate-mbit", "40", "--patience-s", "60", "--json")
+        written = lambda: sum(d["written_bytes"] for d in (source.call(code, "GET", "/v1/target", None) or {}).get("disks", []))
+        wait_until("the middle of the copy", 60, lambda: copy.poll() is not None or written() > 6 << 20)
+        if copy.poll() is not None:
+            raise Failed("the copy was over before the crash")
+        emulator.ask("POST", f"crash/{ident}", {})
+        told, _ = copy.communicate(timeout=120)
+        if copy.returncode:
+            raise Failed(f"the copy ended with {copy.returncode}:\n{told}")
+        result = json.loads(told)
+        if result["reconnects"] < 1 or result["disks"][0]["skipped_chunks"] == 0 and result["disks"][0]["sent_chunks"] > 30:
+            raise Failed(f"it did not go on: {result}")
+        if emulator.ask("POST", f"kill/{ident}/receiver", {})["killed"] < 1:
+            raise Failed("there is no receiver in the instance")
+        wait_until("the receiver's return", 60, lambda: source.call(code, "GET", "/v1/target", None))
+        job.copied = True
+        source.says(code, "Finished")
+        wait_until("the upload", 60, lambda: job.ended() or any(c["action"] == "UploadPart" for c in emulator.calls()))
+        if job.ended():
+            raise Failed(f"the job ended before the second crash:\n{job.tail()}")
+        emulator.ask("POST", f"crash/{ident}", {})
+        if job.follow(source) != 0:
+            raise Failed(f"the job failed:\n{job.tail()}")
+        if job.activation() != code:
+            raise Failed("the activation code changed")
+        state = emulator.state()
+        check_clean(state)
+        if state["made"]["instance"] != 1:
+            raise Failed(f"made {state['made']}")
 
 
 def incremental(folder):

@@ -16,6 +16,7 @@ DEFAULTS = {
     # Calls are checked and recorded, and nothing is done.
     "record_only": False,
     "real_instances": True,
+    "instance_systemd": False,  # what user data finds there: a systemd, or the scripts of each boot alone
     "keep_instance_logs": True,
     # A new public address is taken from here; 127/8 needs no set-up.
     "address_base": "",

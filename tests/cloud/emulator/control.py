@@ -5,7 +5,8 @@ GET state: everything that exists, counts, cost, errors of the emulator. GET cal
 GET sessions: the secrets and tokens of all sessions that were given out.
 POST reset: begin anew. POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
 metadata/...: what the instance metadata service would say, with the configuration's metadata_role.
-GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
+POST crash/ID: an instance loses its power, and boots again.
+POST kill/ID/NAME: processes of it are killed. GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
 """
 
 import os
@@ -94,6 +95,14 @@ async def handle(cloud, request, path):
             return web.json_response({})
         if words[0] == "metadata":
             return cloud.metadata_of_role(request.method, path.removeprefix("/_emulator/metadata"))
+        if words[0] == "crash" and len(words) == 2 and request.method == "POST":
+            machine = cloud.store.get("instance", words[1], "InvalidInstanceId.NotFound")._machine
+            await machine.stop(True)
+            await machine.start()
+            return web.json_response({})
+        if words[0] == "kill" and len(words) == 3 and request.method == "POST":
+            machine = cloud.store.get("instance", words[1], "InvalidInstanceId.NotFound")._machine
+            return web.json_response({"killed": machine.kill(words[2])})
         if words[0] == "disk" and len(words) == 2:
             return await disk(cloud, request, words[1])
     except ApiError as why:

@@ -84,7 +84,8 @@ class Machine:
             ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "/bin/sh",
              os.path.join(HERE, "instance-init"), self.folder, first, " ".join(addresses), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"})
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8",
+                 **({"INSTANCE_SYSTEMD": "1"} if self.cloud.config["instance_systemd"] else {})})
         log.close()
         line = self.process.stdout.readline().strip()
         if line != b"up":
@@ -110,6 +111,21 @@ class Machine:
     def init_pid(self):
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as f:
             return int(f.read().split()[0])
+
+    def kill(self, name):
+        """End the processes of this name in the instance, at once; their number."""
+        def of(pid):
+            with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+                return os.readlink(f"/proc/{pid}/ns/pid"), f.read().strip()
+        inside, count = of(self.init_pid())[0], 0
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if of(pid) == (inside, name):
+                    os.kill(int(pid), signal.SIGKILL)
+                    count += 1
+            except OSError:
+                pass
+        return count
 
     @staticmethod
     def listen_inside(address, port):
