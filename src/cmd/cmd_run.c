@@ -53,7 +53,8 @@ static int usage(FILE *to)
 		"\n"
 		"  --cmdline          take the keys coldlift.* of the kernel command line\n"
 		"  --activation CODE  as the receiver printed it\n"
-		"  --job FILE         settings (default: the job that the image fetched, if any)\n"
+		"  --job FILE         settings (default: the job that the image fetched, else the\n"
+		"                     receiver's, if any)\n"
 		"  --allow CODES      go on in spite of these refusals, separated by commas\n"
 		"  --progress TTY     JSON lines for programs go to this terminal\n"
 		"  --dir DIR          where the artefacts are kept (default " RUN_DIR ")\n");
@@ -165,6 +166,24 @@ static int take_job(struct run *r)
 			       strlen(job.exit), 0644);
 }
 
+/* Whoever started the receiver may have left a job there, for sources that were given none. */
+static int fetch_job(struct run *r)
+{
+	CLEANUP_FREE char *body = NULL;
+	unsigned status = 0;
+	size_t bytes = 0;
+	int rc = wire_control_fetch(r->control_link, "/v1/artefact/job.json", &status, &body,
+				    &bytes);
+
+	if (status == 404)
+		return 0;
+	if (rc == 0 && bytes > JOB_MAX_BYTES)
+		rc = fail_code(EFBIG, "JOB_INVALID", "the receiver's job.json is too large");
+	if (rc == 0)
+		rc = json_parse(body, bytes, "the receiver's job.json", &r->job);
+	return rc < 0 ? rc : take_job(r);
+}
+
 static int reach_receiver(struct run *r)
 {
 	int rc;
@@ -175,6 +194,8 @@ static int reach_receiver(struct run *r)
 	if (rc < 0)
 		return rc;
 	rc = wire_control_open(&r->activation, CONTROL_TIMEOUT_MS, &r->control_link);
+	if (rc == 0 && !r->job)
+		rc = fetch_job(r);
 	return rc < 0 ? rc : run_link_start(r);
 }
 

@@ -16,10 +16,10 @@
 #include "base/json.h"
 #include "pipeline/pipe_local.h"
 
-static json_t *source_job(const struct course *c, const char *activation)
+json_t *handout_source_job(const struct course *c, const char *activation)
 {
 	const json_t *o = c->job->options;
-	json_t *job = json_pack("{s:s, s:o, s:o, s:s}", "activation", activation, "compression",
+	json_t *job = json_pack("{s:s*, s:o, s:o, s:s}", "activation", activation, "compression",
 				json_u64(pipe_option_u64(o, "compression")), "rate_mbit",
 				json_u64(pipe_option_u64(o, "rate_mbit")), "exit",
 				pipe_option(o, "source_exit"));
@@ -57,12 +57,11 @@ static int write_lines(struct course *c, const char *activation, const char *job
 		"# ISO or USB stick, in the folder where the image was built:\n"
 		"iso/customize --activation %s --job %s --exit %s --output %s.iso "
 		"build/coldlift.iso\n\n"
-		"# Boot menu (key e), or PXE, behind the other words of the kernel command line "
-		"(then\n# without the job file: with the usual compression, and no \"source\" "
-		"keys):\n"
+		"# Boot menu (key e), or PXE, behind the other words of the kernel command line; "
+		"the source\n# then gets its job from the receiver:\n"
 		"coldlift.activation=%s coldlift.exit=%s\n\n"
-		"# PXE with the job file on a server that the source reaches and whose certificate "
-		"it can\n# trust (put %s there; it holds the code, too):\n"
+		"# The same with the job file on a server whose certificate the source can trust "
+		"(put\n# %s there; it holds the code, too):\n"
 		"coldlift.activation=%s coldlift.job=https://SERVER/job.json coldlift.exit=%s\n",
 		c->job->id, activation, job_path, exit_word, c->job->id, activation, exit_word,
 		job_path, activation, exit_word);
@@ -82,7 +81,7 @@ static int handout_make(struct course *c, json_t *fact)
 		rc = wire_activation_encode(&c->activation, code);
 	if (rc < 0)
 		return rc;
-	job = source_job(c, code);
+	job = handout_source_job(c, code);
 	if (!job || asprintf(&line, "%s\n", code) < 0)
 		return fail(ENOMEM, "handout");
 	rc = json_write_file(path, job);

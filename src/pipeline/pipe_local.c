@@ -138,6 +138,18 @@ static int check_proof(const struct course *c, const json_t *verify)
 									    : "");
 }
 
+/* For a source that was given the code alone, as words of its kernel command line. */
+static int offer_job(struct course *c)
+{
+	CLEANUP_JSON json_t *job = handout_source_job(c, NULL);
+	CLEANUP_FREE char *text = job ? json_text(job) : NULL;
+
+	if (!text)
+		return fail(ENOMEM, "the source's job");
+	return wire_control_put(c->link, "/v1/artefact/job.json", text, strlen(text),
+				"application/json", NULL, NULL);
+}
+
 static int sync_make(struct course *c, json_t *fact)
 {
 	CLEANUP_JSON json_t *verify = NULL;
@@ -149,6 +161,8 @@ static int sync_make(struct course *c, json_t *fact)
 
 	if (rc == 0)
 		rc = sync_before(c, fact);
+	if (rc == 0)
+		rc = offer_job(c);
 	if (rc < 0)
 		return rc;
 	course_command(c, false);

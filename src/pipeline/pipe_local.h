@@ -55,4 +55,7 @@ int pipe_remove_tree(const char *path);
 extern const struct pipe_step local_receiver_step, handout_step, sync_step, local_image_step,
 	report_step;
 
+/* The source's job file, with its activation code or without (NULL). The caller's. */
+json_t *handout_source_job(const struct course *c, const char *activation);
+
 #endif

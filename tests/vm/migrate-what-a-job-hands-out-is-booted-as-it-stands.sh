@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # handout.txt of a job, word for word: its command makes a medium that migrates a machine, with the job file on it; its
-# words, on the kernel command line of a machine that boots from the network, bring the next run of the same job.
+# words, on the kernel command line of a machine that boots from the network, bring the next run of the same job, whose job
+# file the source then gets from the receiver.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 vm_needs "$iso" "$pxe/vmlinuz" "$pxe/initramfs"
@@ -55,6 +56,12 @@ boots() { # NAME OPTION...: the source, until it powers itself off
 	vm_gone "$name" 60
 }
 
+images_are() { # COUNT: of each run one, as the other disk is left out
+	local files
+	files=$(find "$vm_dir/jobs/images" -name '*.qcow2' | wc -l)
+	[ "$files" -eq "$1" ] || fail "the job file does not count: there are $files images, not $1"
+}
+
 run_job run name=web1 run_once=false max_images=2 compression=3 'source={"exclude_disks":["sdb"]}' \
 	control_port=0 data_port=0 listen=127.0.0.1 advertise=10.0.2.2
 handout=$(echo "$vm_dir"/jobs/j-*/handout.txt)
@@ -70,13 +77,13 @@ slowly="--timeout 1 --args 'no_timer_check tsc=unstable'"
 boots first -boot d -cdrom "$(echo "$vm_dir"/checkout/j-*.iso)"
 job_ends
 is Waiting || fail "after the first run: $("$pipeline" status)"
-files=$(find "$vm_dir/jobs/images" -name '*.qcow2' | wc -l)
-[ "$files" -eq 1 ] || fail "the job file does not count: $files disks were copied"
+images_are 1
 
 run_job start web1
 words=$(grep -m 1 '^coldlift.activation=' "$handout")
 boots second -kernel "$pxe/vmlinuz" -initrd "$pxe/initramfs" \
 	-append "console=ttyS0 no_timer_check tsc=unstable ip=dhcp $words"
 job_ends
+images_are 2
 "$pipeline" cut-over web1 sync=false >/dev/null 2>&1
 is Finished || fail "at the end: $("$pipeline" status)"
