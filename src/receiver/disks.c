@@ -96,6 +96,7 @@ static int plan_bad(const char *why)
 static int read_sizes(const json_t *plan, uint64_t sizes[DISKS_MAX])
 {
 	json_t *list = NULL;
+	uint64_t total = 0;
 	int rc = json_get_array(plan, "disks", &list);
 
 	memset(sizes, 0, DISKS_MAX * sizeof(*sizes));
@@ -112,6 +113,10 @@ static int read_sizes(const json_t *plan, uint64_t sizes[DISKS_MAX])
 			return plan_bad("its disks are numbered beyond the limit, or twice");
 		if (bytes == 0 || bytes > DISK_MAX_BYTES || bytes % 512 != 0)
 			return plan_bad("a target size is zero, too large, or no multiple of 512");
+		/* A byte of memory for each chunk, and some time for each figure of it. */
+		total += bytes;
+		if (total > DISK_MAX_BYTES)
+			return plan_bad("its disks are too large together");
 		sizes[index] = bytes;
 	}
 	return rc < 0 ? plan_bad(err_reason()) : 0;

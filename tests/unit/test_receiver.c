@@ -440,6 +440,10 @@ static void a_plan_of_another_size_is_refused(void **state)
 	assert_string_equal(err_code(), "TARGET_SIZE_DIFFERS");
 	assert_int_equal(fixture_plan(f, (uint64_t[]){DISK_BYTES, 4 * GIB, 1000, 0}), -EREMOTEIO);
 	assert_string_equal(err_code(), "PLAN_BAD");
+	/* Each could be, but memory and time go with all of them. */
+	assert_int_equal(fixture_plan(f, (uint64_t[]){DISK_BYTES, 4 * GIB, 40 * TIB, 30 * TIB, 0}),
+			 -EREMOTEIO);
+	assert_string_equal(err_code(), "PLAN_BAD");
 	assert_int_equal(fixture_plan(f, (uint64_t[]){DISK_BYTES, 4 * GIB, 512, 0}), 0);
 }
 
