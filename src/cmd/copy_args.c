@@ -279,6 +279,11 @@ static int target_by_nbd(struct copy_args *args, unsigned disk, char *host, size
 
 /* ---- the run's id ---- */
 
+/*
+ * Files that have not changed are the same run. But a chunk with a hole that was allowed is durable
+ * like any other, and here nobody keeps the list of holes: where they are allowed, all is read
+ * again, so that each is found, told and in the proof.
+ */
 static int make_run_id(struct copy_args *args, const struct map *map)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -292,7 +297,7 @@ static int make_run_id(struct copy_args *args, const struct map *map)
 		struct stat st = {0};
 		uint64_t random = 0;
 
-		if (stat(map->sources[i].path, &st) || !S_ISREG(st.st_mode))
+		if (stat(map->sources[i].path, &st) || !S_ISREG(st.st_mode) || args->holes_max)
 			wire_random(&random, sizeof(random));
 		fprintf(out, "%s %llu %lld.%09ld %" PRIu64 "\n", map->sources[i].path,
 			(unsigned long long)st.st_size, (long long)st.st_mtim.tv_sec,
