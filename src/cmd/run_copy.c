@@ -163,7 +163,7 @@ int run_copy(struct run *r)
 	atomic_store(&r->orders.rate_mbit, r->plan->copy.rate_mbit);
 	fill_targets(r);
 	run_show_step(r, "copying%s",
-		      digest == WIRE_DIGEST_SHA256 ? ", with SHA-256 of every chunk" : "");
+		      digest == WIRE_DIGEST_SHA256 ? ", SHA-256 of each chunk" : "");
 	rc = copy_run(&r->copy_options, &r->copied);
 	tell_kept(r);
 	/* Views that ran out of memory show garbage: that is the reason behind whatever else

@@ -134,19 +134,32 @@ void run_show_plan(struct run *r)
 	show(r);
 }
 
-static const char *copy_words(const struct copy_status *status)
+/* What is not as usual is said: a job that wants proof, a compression that was ordered. */
+static void show_copying(struct run *r, const struct copy_status *status)
 {
+	bool sha256 = r->copy_options.digest == WIRE_DIGEST_SHA256;
+	char step[32] = "";
+
+	if (atomic_load(&r->orders.step_and_one))
+		snprintf(step, sizeof(step), ", compression %u", status->compression);
+	snprintf(r->view.step, sizeof(r->view.step), "copying%s%s",
+		 sha256 ? ", SHA-256 of each chunk" : "", step);
+}
+
+static void show_copy_step(struct run *r, const struct copy_status *status)
+{
+	const char *words = "all is sent; the receiver brings it onto its medium";
+
 	for (size_t i = 0; i < status->disk_count; i++)
-		if (status->disks[i].phase == COPY_RUNNING)
-			return "copying";
-	switch (status->disks[status->current].phase) {
-	case COPY_CONNECTING:
-		return "connecting to the receiver";
-	case COPY_COMPARING:
-		return "asking the receiver what it has";
-	default:
-		return "all is sent; the receiver brings it onto its medium";
-	}
+		if (status->disks[i].phase == COPY_RUNNING) {
+			show_copying(r, status);
+			return;
+		}
+	if (status->disks[status->current].phase == COPY_CONNECTING)
+		words = "connecting to the receiver";
+	else if (status->disks[status->current].phase == COPY_COMPARING)
+		words = "asking the receiver what it has";
+	snprintf(r->view.step, sizeof(r->view.step), "%s", words);
 }
 
 void run_show_copy(struct run *r, const struct copy_status *status)
@@ -157,7 +170,9 @@ void run_show_copy(struct run *r, const struct copy_status *status)
 		r->view.disks[i].total_bytes = status->disks[i].total_bytes;
 	}
 	r->view.state = status->reconnecting ? CONSOLE_WAITING : CONSOLE_RUNNING;
-	snprintf(r->view.step, sizeof(r->view.step), "%s",
-		 *status->message ? status->message : copy_words(status));
+	if (*status->message)
+		snprintf(r->view.step, sizeof(r->view.step), "%s", status->message);
+	else
+		show_copy_step(r, status);
 	show(r);
 }
