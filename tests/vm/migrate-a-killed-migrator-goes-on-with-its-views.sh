@@ -47,3 +47,10 @@ dd if="$vm_dir/files/disk0.raw" of="$vm_dir/copy.img" bs=1M skip=1 count=900 con
 e2fsck -fn "$vm_dir/copy.img" >/dev/null
 debugfs -R "dump /big $vm_dir/big" "$vm_dir/copy.img" 2>/dev/null
 cmp "$vm_dir/root/big" "$vm_dir/big"
+
+# Its log is at the receiver, and nothing in it opens one.
+log=$vm_dir/state/artefacts/source.log
+grep -q 'views that stand' "$log" || fail "the log did not arrive: $(tail -n 3 "$log")"
+token=$(sed -n 's/.*"token": "\([0-9a-f]*\)".*/\1/p' "$vm_dir/state/token.json")
+[ -n "$token" ] || fail "no token to look for"
+! grep -qiF -e "$token" -e "${code#*.}" "$log" || fail "the log has the token or the activation code"
