@@ -12,7 +12,7 @@ copy_receiver
 
 disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device "ahci,id=ahci" -device "ide-hd,bus=ahci.0,drive=d0")
 copy_boot first '{"rate_mbit": 200, "compression": 0}' "${disks[@]}"
-vm_wait first 240 'Running Syncing +[5-8][0-9]%'
+vm_wait first 240 'Running Syncing +[6-8][0-9]%'
 vm_stop first
 copy_settled
 durable=$(copy_metric disk_durable_chunks)
