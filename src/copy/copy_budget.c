@@ -21,7 +21,7 @@ static uint64_t packers_bytes(const struct budget *b)
 }
 
 /*
- * The widest window that leaves a quarter of the memory, and enough of it, to the chunks on their
+ * The widest window that leaves a sixth of the memory, and enough of it, to the chunks on their
  * way, and that the receiver can have for all workers too. 0 where none does.
  */
 static unsigned choose_window(const struct budget *b)
@@ -31,7 +31,7 @@ static unsigned choose_window(const struct budget *b)
 		uint64_t bytes = pack_stream_bytes(b->compression_max, log);
 
 		with.context_bytes = max_of(b->context_bytes, bytes);
-		if (bytes && packers_bytes(&with) <= b->total_bytes / 4 * 3 &&
+		if (bytes && packers_bytes(&with) <= b->total_bytes / 6 * 5 &&
 		    packers_bytes(&with) + 2 * ITEMS_MIN * MIB <= b->total_bytes &&
 		    ((uint64_t)b->workers << log) <= WIRE_STREAMS_BYTES)
 			return log;
