@@ -36,6 +36,7 @@ enum {
 	OPT_WORKERS,
 	OPT_MEMORY,
 	OPT_PATIENCE,
+	OPT_RESCUE,
 	OPT_RUN_ID,
 	OPT_WHOLE,
 	OPT_PROOF,
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
 	{"workers", required_argument, NULL, OPT_WORKERS},
 	{"memory-mib", required_argument, NULL, OPT_MEMORY},
 	{"patience-s", required_argument, NULL, OPT_PATIENCE},
+	{"rescue-s", required_argument, NULL, OPT_RESCUE},
 	{"run-id", required_argument, NULL, OPT_RUN_ID},
 	{"whole", no_argument, NULL, OPT_WHOLE},
 	{"proof", required_argument, NULL, OPT_PROOF},
@@ -91,6 +93,7 @@ void copy_args_help(const char *synopsis)
 	       "  --connections N      default 4\n"
 	       "  --readers N --workers N --memory-mib N   default: by the machine\n"
 	       "  --patience-s N       go on trying to reach a lost receiver so long, default 0\n"
+	       "  --rescue-s N         wait so long for a disk that does not read, default 300\n"
 	       "  --timeout-s N        give up a connection on which nothing moves, default 60\n"
 	       "  --run-id HEX         64 digits; what is durable under it is skipped unread\n"
 	       "  --whole              (send) take no file system apart\n"
@@ -182,6 +185,10 @@ static int take_option(struct copy_args *args, int option)
 	case OPT_PATIENCE:
 		rc = number("patience-s", 0, 1000000, &n);
 		o->patience_ms = n * 1000;
+		return rc;
+	case OPT_RESCUE:
+		rc = number("rescue-s", 1, 86400, &n);
+		o->rescue_ms = n * 1000;
 		return rc;
 	case OPT_RUN_ID:
 		args->have_run_id = true;

@@ -20,7 +20,7 @@ umount "$work/source"
 mount "$loop" "$work/source"
 
 start_receiver --commit-ms 100
-"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --memory-mib 24 --rate-mbit 60 "$work/source/disk" \
+"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --memory-mib 24 --rate-mbit 60 --rescue-s 15 "$work/source/disk" \
 	2>"$work/said" &
 pid=$!
 wait_for 60 holds_mib "$target/disk0.raw" 10 || fail "nothing arrived"
