@@ -103,7 +103,7 @@ static int give_entry(void *ctx, int dir_fd, const char *name)
 /* 0: it is the user's now; 1: it stays root's. */
 static int hand_over(const char *path, struct handing *h, bool check)
 {
-	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY | O_DIRECTORY, 0);
 	struct stat st;
 	int rc;
 
