@@ -4,22 +4,6 @@
 # begin in the middle. A job that is off hands that out, and its image is proved by nothing.
 . "$(dirname "$0")/lib-pipeline.sh"
 
-# source_puts NAME FILE: an artefact, as a migrator puts it.
-source_puts() {
-	python3 - "$activation" "$@" <<'PYTHON'
-import base64, ssl, sys, urllib.request
-code = sys.argv[1].split(".", 1)[1]
-raw = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-n = raw[1]
-host, port, token = raw[2:2 + n].decode(), int.from_bytes(raw[2 + n:4 + n], "big"), raw[38 + n:54 + n].hex()
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-request = urllib.request.Request(f"https://{host}:{port}/v1/artefact/{sys.argv[2]}", open(sys.argv[3], "rb").read(),
-                                 {"Authorization": f"Bearer {token}"}, method="PUT")
-urllib.request.urlopen(request, context=context).read()
-PYTHON
-}
-
 random_image "$work/source.raw" 20
 truncate -s 40M "$work/source.raw"
 mkdir "$work/proof" "$work/weaker"
@@ -42,15 +26,16 @@ run_job run name=proved "${here[@]}" checksum=sha-256 'formats=["qcow2"]'
 take_activation
 wait_in proved Syncing
 send --whole --proof "$work/weaker" "$work/source.raw"
-source_puts verify.json "$work/weaker/verify.json"
+source_puts verify.json <"$work/weaker/verify.json"
 ! finish_job || fail "a run of other digests passed for a proof"
 "$PIPELINE" status proved --json | grep -q PROOF_LACKING || fail "$("$PIPELINE" status proved --json)"
 run_job retry proved
 wait_run proved
 take_activation
+wait_for 30 source_says Running >/dev/null 2>&1 || fail "the receiver is not back"
 send --whole --digest sha-256 --proof "$work/proof" "$work/source.raw"
-source_puts verify.json "$work/proof/verify.json"
-source_puts verify.leaves "$work/proof/verify.leaves"
+source_puts verify.json <"$work/proof/verify.json"
+source_puts verify.leaves <"$work/proof/verify.leaves"
 finish_job || fail "the job failed: $("$PIPELINE" status proved --json)"
 root=$(sed -n 's/.*"merkle_root": "\([0-9a-f]*\)".*/\1/p' "$work/proof/verify.json")
 grep -q "\"digest\": \"sha-256\"" "$(job_file image.json)" || fail "$(cat "$(job_file image.json)")"
@@ -66,7 +51,7 @@ grep -q '"verify": false' "$(job_file source-job.json)" || fail "the job file th
 source_says Running | grep -q "'verify': False" || fail "the source is told to read back"
 send --whole "$work/source.raw"
 echo '{"verified": false, "digest": "xxh3-128", "disks": [{"disk": 0, "name": "sda", "holes": []}]}' >"$work/none.json"
-source_puts verify.json "$work/none.json"
+source_puts verify.json <"$work/none.json"
 finish_job || fail "the job failed: $("$PIPELINE" status quick --json)"
 grep -q '"proved": false' "$(job_file image.json)" || fail "$(cat "$(job_file image.json)")"
 cmp "$work/source.raw" "$work"/jobs/images/*-disk0.raw || fail "the image differs"

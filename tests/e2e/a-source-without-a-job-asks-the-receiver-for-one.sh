@@ -4,17 +4,7 @@
 . "$(dirname "$0")/lib-pipeline.sh"
 
 put_job() { # JSON
-	python3 - "$activation" "$1" <<'PYTHON'
-import base64, ssl, sys, urllib.request
-code = sys.argv[1].split(".", 1)[1]
-raw = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-n = raw[1]
-host, port, token = raw[2:2 + n].decode(), int.from_bytes(raw[2 + n:4 + n], "big"), raw[38 + n:54 + n].hex()
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-urllib.request.urlopen(urllib.request.Request(f"https://{host}:{port}/v1/artefact/job.json", sys.argv[2].encode(),
-                                              {"Authorization": f"Bearer {token}"}, method="PUT"), context=context)
-PYTHON
+	echo "$1" | source_puts job.json
 }
 
 says() { # WORDS MIGRATOR-OPTION...

@@ -1,6 +1,7 @@
 # Sourced by the tests of jobs without a cloud: the pipeline beside lib.sh's migrator, and the words of a source.
 # shellcheck shell=bash
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+here_dir=$(dirname "${BASH_SOURCE[0]}")
+. "$here_dir/lib.sh"
 PIPELINE=${PIPELINE:-$build/pipeline}
 [ -x "$PIPELINE" ] || skip "no pipeline: make host-programs"
 export COLDLIFT_STATE=$work/jobs COLDLIFT_CLOUD_POLL_MS=100
@@ -72,19 +73,14 @@ take_activation() {
 
 # source_says STATE [CODE]: what a migrator posts; prints the orders that come back.
 source_says() {
-	python3 - "$activation" "$@" <<'PYTHON'
-import base64, json, ssl, sys, time, urllib.request
-code = sys.argv[1].split(".", 1)[1]
-raw = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
-n = raw[1]
-host, port, token = raw[2:2 + n].decode(), int.from_bytes(raw[2 + n:4 + n], "big"), raw[38 + n:54 + n].hex()
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-body = {"state": sys.argv[2], "time": str(time.time_ns()), "disks": [{"name": "sda", "done_bytes": 9, "total_bytes": 9}]}
-if len(sys.argv) > 3:
-    body.update(code=sys.argv[3], reason="a disk cannot be read")
-request = urllib.request.Request(f"https://{host}:{port}/v1/state", json.dumps(body).encode(),
-                                 {"Authorization": f"Bearer {token}"})
-print(json.load(urllib.request.urlopen(request, context=context))["commands"])
-PYTHON
+	local code=''
+	[ $# -lt 2 ] || code=', "code": "'$2'", "reason": "a disk cannot be read"'
+	printf '{"state": "%s", "time": "%s", "disks": [{"name": "sda", "done_bytes": 9, "total_bytes": 9}]%s}' "$1" "$(date +%s%N)" "$code" |
+		python3 "$here_dir/control.py" "$activation" POST /v1/state |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["commands"])'
+}
+
+# source_puts NAME <FILE: an artefact, as a migrator puts it.
+source_puts() {
+	python3 "$here_dir/control.py" "$activation" PUT "/v1/artefact/$1" >/dev/null
 }
