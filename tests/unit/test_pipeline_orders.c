@@ -258,15 +258,21 @@ static void a_job_is_valid_for_30_days_unless_it_says_otherwise(void **state)
 	assert_string_equal(now, "Running: Syncing");
 }
 
-static void a_job_that_expires_while_it_waits_for_its_time_does_not_start(void **state)
+static void starts_in_an_hour(char options[128])
 {
-	char id[PIPE_ID_BYTES], options[128], now[64];
 	time_t later = time(NULL) + 3600;
 	struct tm tm;
 
-	(void)state;
 	gmtime_r(&later, &tm);
-	strftime(options, sizeof(options), "{\"scheduled_start\":\"%Y-%m-%dT%H:%M:%SZ\"}", &tm);
+	strftime(options, 128, "{\"scheduled_start\":\"%Y-%m-%dT%H:%M:%SZ\"}", &tm);
+}
+
+static void a_job_that_expires_while_it_waits_for_its_time_does_not_start(void **state)
+{
+	char id[PIPE_ID_BYTES], options[128], now[64];
+
+	(void)state;
+	starts_in_an_hour(options);
 	make_job(options, PIPE_READY, 0, 30 * PIPE_DAY_S - 1, id);
 	assert_int_equal(pipe_run(root, id, PIPE_START, NULL), -EPERM);
 	assert_string_equal(err_code(), "ReplicationJob.InvalidStatus");
@@ -277,12 +283,9 @@ static void a_job_that_expires_while_it_waits_for_its_time_does_not_start(void *
 static void a_job_that_is_deleted_before_its_time_is_not_waited_for(void **state)
 {
 	char id[PIPE_ID_BYTES], options[128], now[64];
-	time_t later = time(NULL) + 3600;
-	struct tm tm;
 
 	(void)state;
-	gmtime_r(&later, &tm);
-	strftime(options, sizeof(options), "{\"scheduled_start\":\"%Y-%m-%dT%H:%M:%SZ\"}", &tm);
+	starts_in_an_hour(options);
 	make_job(options, PIPE_READY, 0, 0, id);
 	/* Ends the test where it would wait. */
 	alarm(30);

@@ -69,39 +69,32 @@ def spoil(data, left):
     return data, at - len(data)
 
 
-def up(source, receiver):
+def pump(come_from, go_to, change):
+    try:
+        while True:
+            data = come_from.recv(65536)
+            if not data:
+                break
+            go_to.sendall(change(data))
+    except OSError:
+        pass
+    for s in (come_from, go_to):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def spoiler():
     with lock:
         left = 4096 + chance.randrange(1, 2 * every)
-    try:
-        while True:
-            data = source.recv(65536)
-            if not data:
-                break
-            data, left = spoil(data, left)
-            receiver.sendall(data)
-    except OSError:
-        pass
-    for s in (source, receiver):
-        try:
-            s.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
+    def change(data):
+        nonlocal left
+        data, left = spoil(data, left)
+        return data
 
-def down(source, receiver):
-    try:
-        while True:
-            data = receiver.recv(65536)
-            if not data:
-                break
-            source.sendall(data)
-    except OSError:
-        pass
-    for s in (source, receiver):
-        try:
-            s.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    return change
 
 
 def carry(source):
@@ -109,8 +102,8 @@ def carry(source):
         source, receiver = start_tls(source, socket.create_connection(("127.0.0.1", port)))
     except OSError:
         return
-    threading.Thread(target=down, args=(source, receiver), daemon=True).start()
-    up(source, receiver)
+    threading.Thread(target=pump, args=(receiver, source, lambda data: data), daemon=True).start()
+    pump(source, receiver, spoiler())
 
 
 listener = socket.create_server(("127.0.0.1", 0))
