@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # handout.txt of a job, word for word: its command makes a medium that migrates a machine, with the job file on it; its
-# words, on the kernel command line of a machine that boots from the network, bring the next run of the same job, whose job
-# file the source then gets from the receiver.
+# words, behind the other words in a netboot server's script, bring the next run of the same job, whose job file the source
+# then gets from the receiver.
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
-vm_needs "$iso" "$pxe/vmlinuz" "$pxe/initramfs"
+vm_needs "$iso" "$pxe/coldlift.ipxe"
 pipeline=$top/build/musl/pipeline
 [ -x "$pipeline" ] && [ -x "$top/build/musl/receiver" ] || skip "build/musl has no pipeline and receiver: make programs"
 export COLDLIFT_STATE=$vm_dir/jobs
@@ -49,7 +49,7 @@ job_ends() {
 boots() { # NAME OPTION...: the source, until it powers itself off
 	local name=$1
 	shift
-	vm_start "$name" bios 256 "$@" -netdev user,id=n -device e1000,netdev=n -device ahci,id=ahci \
+	vm_start "$name" bios 256 "$@" -netdev "user,id=n,tftp=$vm_dir/pxe,bootfile=coldlift.ipxe" -device e1000,netdev=n -device ahci,id=ahci \
 		-drive "if=none,id=d0,format=raw,file=$vm_dir/disk.img" -device ide-hd,bus=ahci.0,drive=d0 \
 		-drive "if=none,id=d1,format=raw,file=$vm_dir/scratch.img" -device ide-hd,bus=ahci.1,drive=d1
 	vm_wait "$name" 240 'migrate done \(status 0\)'
@@ -81,8 +81,9 @@ images_are 1
 
 run_job start web1
 words=$(grep -m 1 '^coldlift.activation=' "$handout")
-boots second -kernel "$pxe/vmlinuz" -initrd "$pxe/initramfs" \
-	-append "console=ttyS0 no_timer_check tsc=unstable ip=dhcp $words"
+cp -r "$pxe" "$vm_dir/pxe"
+sed -i "s|^set args\$|set args no_timer_check tsc=unstable ip=dhcp $words|" "$vm_dir/pxe/coldlift.ipxe"
+boots second -boot n
 job_ends
 images_are 2
 "$pipeline" cut-over web1 sync=false >/dev/null 2>&1
