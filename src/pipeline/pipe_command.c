@@ -144,15 +144,18 @@ static int take_one(struct course *c, const json_t *order)
 int course_take_orders(struct course *c)
 {
 	for (;;) {
+		CLEANUP_FREE char *path = NULL;
 		CLEANUP_JSON json_t *order = NULL;
-		int rc = pipe_job_take_order(c->job, &order);
+		int rc = pipe_job_next_order(c->job, &path, &order);
 
-		if (rc < 0)
+		if (rc < 0) /* what cannot be read is not tried for ever */
 			log_warn("an order cannot be read: %s", err_reason());
-		if (rc < 0 || !order)
+		if (!path)
 			return 0;
-		rc = take_one(c, order);
+		rc = order ? take_one(c, order) : 0;
 		if (rc < 0)
 			return rc;
+		if (unlink(path) < 0)
+			return fail(errno, "remove %s", path);
 	}
 }

@@ -65,9 +65,14 @@ char *pipe_job_path(const struct pipe_job *j, const char *name);
 json_t *pipe_job_fact(const struct pipe_job *j, const char *key);
 int pipe_job_set_fact(struct pipe_job *j, const char *key, const char *status, json_t *fact);
 
-/* The next order that was left, or none (0 and *order NULL). The caller's reference. Its file is
- * removed. */
-int pipe_job_take_order(struct pipe_job *j, json_t **order);
-int pipe_job_leave_order(const char *root, const char *id, const json_t *order);
+/*
+ * Orders that were left, oldest first: *path is the file of the next one, NULL when there is none;
+ * free() it. Who obeyed it removes the file: so who left it knows, and none is lost in between.
+ * With *path and an error: it cannot be read and is to be removed, too. *order: caller's reference.
+ */
+int pipe_job_next_order(const struct pipe_job *j, char **path, json_t **order);
+
+/* Leave an order; *path is its file, to free(). */
+int pipe_job_leave_order(const char *root, const char *id, const json_t *order, char **path);
 
 #endif

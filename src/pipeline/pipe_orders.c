@@ -2,7 +2,7 @@
 /*
  * Orders for a job that another process runs: files in its directory, complete from the moment they
  * are seen (written aside, then renamed), taken in the order of their names, which begin with the
- * time. A process that runs a job looks here whenever it waits.
+ * time, and removed once they are obeyed. A process that runs a job looks here whenever it waits.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,21 +20,21 @@
 
 #define ORDER_MAX_BYTES (64u << 10)
 
-int pipe_job_leave_order(const char *root, const char *id, const json_t *order)
+int pipe_job_leave_order(const char *root, const char *id, const json_t *order, char **path)
 {
 	CLEANUP_FREE char *dir = NULL;
-	CLEANUP_FREE char *path = NULL;
 	struct timespec t;
 	int rc;
 
+	*path = NULL;
 	clock_gettime(CLOCK_REALTIME, &t);
 	if (asprintf(&dir, "%s/%s/orders", root, id) < 0)
 		return fail(ENOMEM, "order");
-	if (asprintf(&path, "%s/%012lld.%09ld-%d.json", dir, (long long)t.tv_sec, t.tv_nsec,
+	if (asprintf(path, "%s/%012lld.%09ld-%d.json", dir, (long long)t.tv_sec, t.tv_nsec,
 		     (int)getpid()) < 0)
 		return fail(ENOMEM, "order");
 	rc = io_mkdir(dir, 0700);
-	return rc < 0 ? rc : json_write_file(path, order);
+	return rc < 0 ? rc : json_write_file(*path, order);
 }
 
 static int is_order(const struct dirent *e)
@@ -58,28 +58,23 @@ static void oldest(const char *dir, char *out, size_t bytes)
 	free(found);
 }
 
-int pipe_job_take_order(struct pipe_job *j, json_t **order)
+int pipe_job_next_order(const struct pipe_job *j, char **path, json_t **order)
 {
 	CLEANUP_FREE char *dir = pipe_job_path(j, "orders");
-	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char *text = NULL;
 	char name[256];
 	size_t bytes;
 	int rc;
 
+	*path = NULL;
 	*order = NULL;
 	if (!dir)
 		return -ENOMEM;
 	oldest(dir, name, sizeof(name));
 	if (!*name)
 		return 0;
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
+	if (asprintf(path, "%s/%s", dir, name) < 0)
 		return fail(ENOMEM, "order");
-	rc = io_read_file(path, ORDER_MAX_BYTES, &text, &bytes);
-	if (rc == 0)
-		rc = json_parse(text, bytes, path, order);
-	/* What cannot be read is not tried for ever. */
-	if (unlink(path) < 0)
-		return fail(errno, "remove %s", path);
-	return rc;
+	rc = io_read_file(*path, ORDER_MAX_BYTES, &text, &bytes);
+	return rc < 0 ? rc : json_parse(text, bytes, *path, order);
 }

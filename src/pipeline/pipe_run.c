@@ -286,6 +286,15 @@ static int remove_job(struct pipe_job *j)
 	return pipe_remove_tree(j->dir);
 }
 
+/* What an ended process wrote there would look like progress of this one. */
+static void forget_progress(const struct pipe_job *j)
+{
+	CLEANUP_FREE char *path = pipe_job_path(j, "status");
+
+	if (path && unlink(path) < 0 && errno != ENOENT)
+		log_warn("%s shows old progress for a moment", path);
+}
+
 static int run_open(const char *root, struct pipe_job *j, enum pipe_verb verb,
 		    const struct pipe_outside *outside)
 {
@@ -299,6 +308,7 @@ static int run_open(const char *root, struct pipe_job *j, enum pipe_verb verb,
 
 	if (!c.arena)
 		return fail(ENOMEM, "job %s", j->id);
+	forget_progress(j);
 	rc = run_all(&c, verb);
 	course_fini(&c);
 	if (rc == 0 && j->delete_after)
@@ -363,45 +373,26 @@ static int order_here(const char *root, struct pipe_job *j, enum pipe_verb verb,
 	return rc;
 }
 
-static bool orders_left(const char *root, const char *id)
-{
-	CLEANUP_FREE char *dir = NULL;
-	CLEANUP_CLOSEDIR DIR *d = NULL;
-	struct dirent *e;
-
-	if (asprintf(&dir, "%s/%s/orders", root, id) < 0)
-		return false;
-	d = opendir(dir);
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] != '.')
-			return true;
-	}
-	return false;
-}
-
 /* It runs elsewhere. When that process ends before it takes the order, the order is ours again. */
 static int order_there(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
 		       const struct pipe_outside *outside)
 {
 	CLEANUP_JSON json_t *order =
 		json_pack("{s:s, s:O*}", "verb", pipe_verb_name(verb), "changes", changes);
+	CLEANUP_FREE char *path = NULL;
 	uint64_t end_ms = clock_ms() + ORDER_TAKEN_MS;
-	int rc = order ? pipe_job_leave_order(root, id, order) : fail(ENOMEM, "order");
+	int rc = order ? pipe_job_leave_order(root, id, order, &path) : fail(ENOMEM, "order");
 
-	while (rc == 0 && orders_left(root, id)) {
+	while (rc == 0 && access(path, F_OK) == 0) {
 		CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
-		CLEANUP_JSON json_t *taken = NULL;
 
 		if (clock_ms() >= end_ms)
 			return fail_code(ETIMEDOUT, "JOB_RUNNING",
 					 "the process that runs %s has not taken the order yet",
 					 id);
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-		if (pipe_job_open(root, id, PIPE_WRITE, &j) < 0)
-			continue;
-		rc = pipe_job_take_order(&j, &taken);
-		if (rc == 0 && taken)
-			rc = order_here(root, &j, verb, changes, outside);
+		if (pipe_job_open(root, id, PIPE_WRITE, &j) == 0)
+			return unlink(path) < 0 ? 0 : order_here(root, &j, verb, changes, outside);
 	}
 	return rc;
 }

@@ -65,6 +65,7 @@ wait_for 60 percent_is $((was + 10)) || fail "it does not go on after the stop"
 kill -KILL "$pipeline_pid"
 wait_job 2>/dev/null || true
 run_job start web1
+wait_run web1
 wait_for 60 percent_is 1 || fail "it does not go on after the kill"
 percent_is "$was" || fail "it began anew: $(status_of percent) instead of $was %"
 wait_job || fail "the job failed"
