@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The migrator's subcommands. Each gets its own argv (argv[0] is its name) and returns the exit
- * status. */
+/* What subcommands share, and the migrator's. Each gets its own argv (argv[0] is its name) and
+ * returns the exit status. */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
@@ -18,6 +18,12 @@ int cmd_prepare(int argc, char **argv);
 int cmd_copy(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+
+/*
+ * Say on standard error what is wrong with the words of COMMAND ("migrator plan"), and where help
+ * is; CMD_USAGE. fmt NULL: it was said already, by getopt.
+ */
+int cmd_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Say err_reason() on standard error, with its code and advice; the exit status that fits rc. */
 int cmd_report(const char *subcommand, int rc);

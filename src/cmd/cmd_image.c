@@ -20,6 +20,7 @@
 #include "image/image.h"
 #include "verify/verify.h"
 
+#define COMMAND	  "receiver image"
 #define DISKS_MAX 32
 
 struct image_args {
@@ -69,7 +70,7 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
 	fputs("usage: receiver image --disk PATH --out FILE [--disk PATH --out FILE]... "
 	      "[OPTION...]\n\n"
@@ -94,8 +95,8 @@ static int usage(FILE *to)
 	      "No receiver may be running with these disks. What was ended goes on when the same "
 	      "is\n"
 	      "said again.\n",
-	      to);
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	      stdout);
+	return CMD_DONE;
 }
 
 static bool take_option(struct image_args *a, int option, const char *value)
@@ -152,21 +153,27 @@ static bool take_option(struct image_args *a, int option, const char *value)
 
 static int parse(struct image_args *a, int argc, char **argv)
 {
-	int option;
+	int option, at;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "", options, &at)) != -1) {
 		if (option == OPT_HELP)
-			return usage(stdout);
+			return usage();
 		if (option == '?')
-			return usage(stderr);
-		if (!take_option(a, option, optarg)) {
-			fprintf(stderr, "receiver image: \"%s\" cannot be used\n", optarg);
-			return usage(stderr);
-		}
+			return cmd_usage(COMMAND, NULL);
+		if (!take_option(a, option, optarg))
+			return cmd_usage(COMMAND, "--%s cannot be \"%s\"", options[at].name,
+					 optarg);
 	}
-	if (optind < argc || a->disk_count == 0 || a->disk_count != a->out_count ||
-	    (a->state && (a->proof || a->leaves)) || (a->leaves && !a->proof))
-		return usage(stderr);
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	if (a->disk_count == 0 || a->disk_count != a->out_count)
+		return cmd_usage(COMMAND, "each --disk needs its --out: there are %d and %d",
+				 (int)a->disk_count, (int)a->out_count);
+	if (a->state && (a->proof || a->leaves))
+		return cmd_usage(COMMAND,
+				 "--state has its own proof: leave out --proof and --leaves");
+	if (a->leaves && !a->proof)
+		return cmd_usage(COMMAND, "--leaves needs --proof");
 	return -1;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
@@ -14,6 +15,7 @@
 #include "cmd/cmd.h"
 #include "inventory/inventory.h"
 
+#define COMMAND	  "migrator inventory"
 #define DISKS_MAX 64
 
 struct request {
@@ -26,20 +28,20 @@ struct request {
 	const char *out;
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
-	fprintf(to,
-		"usage: migrator inventory [OPTION...]\n\n"
-		"  --root DIR         read DIR/sys, DIR/proc and DIR/dev instead of the machine's\n"
-		"  --disk [NAME=]FILE a file that stands for a disk, instead of the machine's "
-		"disks\n"
-		"  --ignore NAME      a disk that is not the source's\n"
-		"  --guest DIR        the guest's file systems are mounted at DIR: look inside "
-		"too\n"
-		"  --guest-device D   the device of the guest's root: sda1, vg0/root\n"
-		"  --sample           read some blocks to estimate how well the disks compress\n"
-		"  -o FILE            write there instead of to standard output\n");
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	printf("usage: migrator inventory [OPTION...]\n\n"
+	       "  --root DIR         read DIR/sys, DIR/proc and DIR/dev instead of the machine's\n"
+	       "  --disk [NAME=]FILE a file that stands for a disk, instead of the machine's "
+	       "disks\n"
+	       "  --ignore NAME      a disk that is not the source's\n"
+	       "  --guest DIR        the guest's file systems are mounted at DIR: look inside "
+	       "too\n"
+	       "  --guest-device D   the device of the guest's root: sda1, vg0/root, "
+	       "/dev/mapper/NAME\n"
+	       "  --sample           read some blocks to estimate how well the disks compress\n"
+	       "  -o FILE            write there instead of to standard output\n");
+	return CMD_DONE;
 }
 
 /* Names sda, sdb, ... unless given. */
@@ -62,6 +64,7 @@ static int add_disk(struct request *r, char *text)
 	return 0;
 }
 
+/* -1: go on; else the exit status. */
 static int parse(struct request *r, int argc, char **argv)
 {
 	static const struct option longs[] = {{"root", required_argument, NULL, 'r'},
@@ -101,22 +104,36 @@ static int parse(struct request *r, int argc, char **argv)
 			r->out = optarg;
 			break;
 		case 'h':
-			usage(stdout);
-			return -1;
+			return usage();
 		default:
-			return usage(stderr);
+			return cmd_usage(COMMAND, NULL);
 		}
 	}
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
 	/* A guest belongs to a device, or the plan could not place it. */
-	return optind == argc && !r->guest_dir == !r->guest_device ? CMD_DONE : usage(stderr);
+	if (!r->guest_dir != !r->guest_device)
+		return cmd_usage(COMMAND, "--guest and --guest-device go together");
+	return -1;
 }
 
 static int look_inside(const struct request *r, json_t *inventory)
 {
+	CLEANUP_ARENA struct arena *a = arena_new();
+	const char *spec = r->guest_device, *device;
 	json_t *guest = NULL;
-	int rc = inventory_guest(r->guest_dir, &guest);
+	int rc;
 
-	return rc < 0 ? rc : inventory_set_guest(inventory, r->guest_device, guest);
+	if (!a)
+		return fail(ENOMEM, "inventory");
+	if (*spec != '/' && !strchr(spec, '='))
+		spec = arena_printf(a, "/dev/%s", spec);
+	device = inventory_resolve(a, inventory, spec);
+	if (!device)
+		return fail(ENODEV, "--guest-device %s is on none of the disks that can be read",
+			    r->guest_device);
+	rc = inventory_guest(r->guest_dir, &guest);
+	return rc < 0 ? rc : inventory_set_guest(inventory, device, guest);
 }
 
 int cmd_inventory(int argc, char **argv)
@@ -131,8 +148,8 @@ int cmd_inventory(int argc, char **argv)
 	r->options.disks = r->disks;
 	r->options.ignore = r->ignore;
 	rc = parse(r, argc, argv);
-	if (rc)
-		return max_of(rc, 0);
+	if (rc >= 0)
+		return rc;
 	rc = inventory_make(&r->options, &inventory);
 	if (rc == 0 && r->guest_dir)
 		rc = look_inside(r, inventory);

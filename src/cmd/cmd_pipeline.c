@@ -209,8 +209,7 @@ int cmd_pipeline_run(int argc, char **argv)
 		if (status != CMD_DONE)
 			return status;
 	} else if (!a.job) {
-		fprintf(stderr, "pipeline %s: say which job\n", a.verb);
-		return CMD_USAGE;
+		return pipeline_usage(a.verb, "say which job");
 	} else {
 		rc = pipe_find(a.root, a.job, id);
 		if (rc < 0)
@@ -282,12 +281,11 @@ int cmd_pipeline_order(int argc, char **argv)
 		changes = json_object();
 	if (rc == 0 && json_object_update(changes, a.settings) < 0)
 		rc = fail(ENOMEM, "changes");
-	if (!a.job || (verb == PIPE_MODIFY) != (json_object_size(changes) > 0)) {
-		fprintf(stderr, "pipeline %s: say which job%s\n", a.verb,
-			verb == PIPE_MODIFY ? " and KEY=VALUE what is to change"
-					    : " and nothing else");
-		return CMD_USAGE;
-	}
+	if (!a.job || (verb == PIPE_MODIFY) != (json_object_size(changes) > 0))
+		return pipeline_usage(a.verb,
+				      verb == PIPE_MODIFY
+					      ? "say which job, and KEY=VALUE what is to change"
+					      : "say which job, and nothing else");
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	if (rc == 0)

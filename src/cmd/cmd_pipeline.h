@@ -33,6 +33,9 @@ struct pipeline_args {
 int pipeline_args(struct pipeline_args *a, int argc, char **argv);
 void pipeline_args_fini(struct pipeline_args *a);
 
+/* cmd_usage() for `pipeline VERB`. */
+int pipeline_usage(const char *verb, const char *what);
+
 /* Say what failed, with code and advice; the exit status that fits. */
 int pipeline_report(const char *verb, int rc);
 

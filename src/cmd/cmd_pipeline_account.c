@@ -15,18 +15,6 @@ static const char *setting(const struct pipeline_args *a, const char *key)
 	return json_string_value(json_object_get(a->settings, key));
 }
 
-static int usage(void)
-{
-	fprintf(stderr, "usage: pipeline account [--json] [region=REGION] [bucket=BUCKET] "
-			"[profile=PROFILE]\n\n"
-			"  Asks for all that a job needs and makes nothing.\n"
-			"  region=REGION    where intermediate instances are to be made; else as\n"
-			"                   ALIBABA_CLOUD_REGION_ID or the profile has it\n"
-			"  bucket=BUCKET    where disk images are to pass through\n"
-			"  profile=PROFILE  of the vendor's command line tool\n");
-	return CMD_USAGE;
-}
-
 static const char *const words[] = {
 	[CLOUD_FIT] = "ok", [CLOUD_UNSURE] = "look", [CLOUD_UNFIT] = "FAIL"};
 
@@ -78,7 +66,7 @@ int cmd_pipeline_account(int argc, char **argv)
 		what.region = cloud_region(c);
 	if (rc == 0 && !what.region) {
 		cloud_close(c);
-		return usage();
+		return pipeline_usage(a.verb, "region=REGION is missing");
 	}
 	if (rc == 0)
 		rc = check(c, &what, a.json);

@@ -16,22 +16,53 @@
 #include "cmd/cmd.h"
 #include "cmd/cmd_pipeline.h"
 
-static int usage(FILE *to, const char *verb)
+static const char job_help[] =
+	"[OPTION...] [JOB] [KEY=VALUE...]\n\n"
+	"  JOB           id or name of a job\n"
+	"  KEY=VALUE     an option of the job (docs/pipeline.md); VALUE is JSON or a text\n"
+	"  --job FILE    options of the job, a JSON object\n"
+	"  --state DIR   where jobs are kept; default: $COLDLIFT_STATE, else\n"
+	"                ~/.local/state/coldlift\n"
+	"  --detach      run on in the background; log in the job's directory\n"
+	"  --watch       status: go on showing until all is through\n"
+	"  --json        status as JSON\n"
+	"  --html FILE   status: write a page; with --watch again and again\n"
+	"  --quiet       say only what fails\n";
+
+static const char account_help[] =
+	"[--json] [region=REGION] [bucket=BUCKET] [profile=PROFILE]\n\n"
+	"  Asks for all that a job needs and makes nothing.\n"
+	"  region=REGION    where intermediate instances are to be made; else as\n"
+	"                   ALIBABA_CLOUD_REGION_ID or the profile has it\n"
+	"  bucket=BUCKET    where disk images are to pass through\n"
+	"  profile=PROFILE  of the vendor's command line tool\n";
+
+static const char sweep_help[] =
+	"[--json] [--yes] region=REGION [bucket=BUCKET] [images=true] [JOB]\n\n"
+	"  region=REGION  where intermediate instances are made\n"
+	"  bucket=BUCKET  look for objects, too\n"
+	"  images=true    clean: finished ENS images go as well\n"
+	"  --yes          clean: remove what is found; without it it is only shown\n"
+	"  JOB            of this job alone, by its id\n";
+
+static int help(const char *verb)
 {
-	fprintf(to,
-		"usage: pipeline %s [OPTION...] [JOB] [KEY=VALUE...]\n\n"
-		"  JOB           id or name of a job\n"
-		"  KEY=VALUE     an option of the job (docs/pipeline.md); VALUE is JSON or a text\n"
-		"  --job FILE    options of the job, a JSON object\n"
-		"  --state DIR   where jobs are kept; default: $COLDLIFT_STATE, else\n"
-		"                ~/.local/state/coldlift\n"
-		"  --detach      run on in the background; log in the job's directory\n"
-		"  --watch       status: go on showing until all is through\n"
-		"  --json        status as JSON\n"
-		"  --html FILE   status: write a page; with --watch again and again\n"
-		"  --quiet       say only what fails\n",
-		verb);
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	const char *text = job_help;
+
+	if (strcmp(verb, "account") == 0)
+		text = account_help;
+	if (strcmp(verb, "list") == 0 || strcmp(verb, "clean") == 0)
+		text = sweep_help;
+	printf("usage: pipeline %s %s", verb, text);
+	return CMD_DONE;
+}
+
+int pipeline_usage(const char *verb, const char *what)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "pipeline %s", verb);
+	return what ? cmd_usage(command, "%s", what) : cmd_usage(command, NULL);
 }
 
 static int default_root(char *out, size_t bytes)
@@ -73,7 +104,7 @@ static int take_words(struct pipeline_args *a, int argc, char **argv)
 		else if (!a->job)
 			a->job = argv[i];
 		else
-			return usage(stderr, a->verb);
+			return pipeline_usage(a->verb, "say one job, no more");
 	}
 	return -1;
 }
@@ -127,9 +158,9 @@ int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 			level = LOG_LEVEL_DEBUG;
 			break;
 		case 'h':
-			return usage(stdout, a->verb);
+			return help(a->verb);
 		default:
-			return usage(stderr, a->verb);
+			return pipeline_usage(a->verb, NULL);
 		}
 	}
 	log_setup(level, NULL, NULL);

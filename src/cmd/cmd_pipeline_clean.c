@@ -16,20 +16,6 @@ static const char *setting(const struct pipeline_args *a, const char *key)
 	return json_string_value(json_object_get(a->settings, key));
 }
 
-static int usage(const char *verb)
-{
-	fprintf(stderr,
-		"usage: pipeline %s [--json] [--yes] region=REGION [bucket=BUCKET] [images=true] "
-		"[JOB]\n\n"
-		"  region=REGION  where intermediate instances are made\n"
-		"  bucket=BUCKET  look for objects, too\n"
-		"  images=true    clean: finished ENS images go as well\n"
-		"  --yes          clean: remove what is found; without it it is only shown\n"
-		"  JOB            of this job alone, by its id\n",
-		verb);
-	return CMD_USAGE;
-}
-
 static void show(const json_t *found)
 {
 	json_t *thing;
@@ -70,7 +56,7 @@ int cmd_pipeline_clean(int argc, char **argv)
 				   .images = json_is_true(json_object_get(a.settings, "images")),
 				   .poll_ms = pipeline_number("COLDLIFT_CLOUD_POLL_MS")};
 	if (!what.region)
-		return usage(a.verb);
+		return pipeline_usage(a.verb, "region=REGION is missing");
 	rc = cloud_options_from_environment(&cloud);
 	if (rc == 0)
 		rc = pipe_sweep(&what, &outside, &found);

@@ -13,6 +13,8 @@
 #include "cmd/cmd.h"
 #include "plan/plan.h"
 
+#define COMMAND "migrator plan"
+
 struct request {
 	const char *inventory;
 	const char *job;
@@ -21,16 +23,16 @@ struct request {
 	const char *out;
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
-	fprintf(to, "usage: migrator plan --inventory FILE [OPTION...]\n\n"
-		    "  --inventory FILE  made by `migrator inventory`\n"
-		    "  --job FILE        settings; without it the defaults\n"
-		    "  --target FILE     what the receiver can take, from its /v1/target\n"
-		    "  --allow CODES     go on in spite of these refusals, separated by commas\n"
-		    "  -o FILE           write there instead of to standard output\n"
-		    "  --codes           list every code with what can be done about it\n");
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	printf("usage: migrator plan --inventory FILE [OPTION...]\n\n"
+	       "  --inventory FILE  made by `migrator inventory`\n"
+	       "  --job FILE        settings; without it the defaults\n"
+	       "  --target FILE     what the receiver can take, from its /v1/target\n"
+	       "  --allow CODES     go on in spite of these refusals, separated by commas\n"
+	       "  -o FILE           write there instead of to standard output\n"
+	       "  --codes           list every code with what can be done about it\n");
+	return CMD_DONE;
 }
 
 static int list_codes(void)
@@ -41,9 +43,10 @@ static int list_codes(void)
 		       : r->allowable ? "can be allowed"
 				      : "refusal",
 		       r->advice);
-	return -1;
+	return CMD_DONE;
 }
 
+/* -1: go on; else the exit status. */
 static int parse(struct request *r, int argc, char **argv)
 {
 	static const struct option longs[] = {{"inventory", required_argument, NULL, 'i'},
@@ -76,13 +79,14 @@ static int parse(struct request *r, int argc, char **argv)
 		case 'c':
 			return list_codes();
 		case 'h':
-			usage(stdout);
-			return -1;
+			return usage();
 		default:
-			return usage(stderr);
+			return cmd_usage(COMMAND, NULL);
 		}
 	}
-	return optind == argc && r->inventory ? CMD_DONE : usage(stderr);
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	return r->inventory ? -1 : cmd_usage(COMMAND, "--inventory FILE is missing");
 }
 
 static int read_inputs(const struct request *r, json_t **inventory, json_t **job, json_t **target)
@@ -131,8 +135,8 @@ int cmd_plan(int argc, char **argv)
 	CLEANUP_JSON json_t *plan = NULL;
 	int rc = parse(&r, argc, argv);
 
-	if (rc)
-		return rc < 0 ? CMD_DONE : rc;
+	if (rc >= 0)
+		return rc;
 	rc = read_inputs(&r, &inventory, &job, &target);
 	if (rc == 0)
 		rc = plan_make(inventory, job, target, r.allow, &plan);

@@ -16,6 +16,8 @@
 #include "plan/plan.h"
 #include "prepare/prepare.h"
 
+#define COMMAND "migrator prepare"
+
 struct prepare_args {
 	const char *plan;
 	const char *out;
@@ -26,29 +28,29 @@ struct prepare_args {
 	bool quiesce;
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
-	fprintf(to,
-		"usage: migrator prepare [--plan FILE] [--out FILE] [--map FILE] [--allow CODES]\n"
-		"                         [--memory MIB]\n"
-		"       migrator prepare --look FILE\n"
-		"       migrator prepare --teardown\n"
-		"       migrator prepare --quiesce\n"
-		"\n"
-		"Makes copy-on-write views of the source disks, replays journals and repairs the\n"
-		"guest in them, and writes what is to be copied. The source is never written.\n"
-		"\n"
-		"  --plan FILE      the plan (default /run/coldlift/plan.json)\n"
-		"  --out FILE       what was done (default /run/coldlift/prepare.json)\n"
-		"  --map FILE       what is to be copied (default /run/coldlift/copy.map)\n"
-		"  --allow CODES    go on in spite of these, separated by commas\n"
-		"  --memory MIB     what changes may take of it (default: by what is free)\n"
-		"  --look FILE      add to this inventory what is inside the guest, seen in views\n"
-		"  --teardown       remove the views and all that was changed in them\n"
-		"  --quiesce        only make all disks read-only and verify it\n");
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	printf("usage: migrator prepare [--plan FILE] [--out FILE] [--map FILE] [--allow CODES]\n"
+	       "                         [--memory MIB]\n"
+	       "       migrator prepare --look FILE\n"
+	       "       migrator prepare --teardown\n"
+	       "       migrator prepare --quiesce\n"
+	       "\n"
+	       "Makes copy-on-write views of the source disks, replays journals and repairs the\n"
+	       "guest in them, and writes what is to be copied. The source is never written.\n"
+	       "\n"
+	       "  --plan FILE      the plan (default /run/coldlift/plan.json)\n"
+	       "  --out FILE       what was done (default /run/coldlift/prepare.json)\n"
+	       "  --map FILE       what is to be copied (default /run/coldlift/copy.map)\n"
+	       "  --allow CODES    go on in spite of these, separated by commas\n"
+	       "  --memory MIB     what changes may take of it (default: by what is free)\n"
+	       "  --look FILE      add to this inventory what is inside the guest, seen in views\n"
+	       "  --teardown       remove the views and all that was changed in them\n"
+	       "  --quiesce        only make all disks read-only and verify it\n");
+	return CMD_DONE;
 }
 
+/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct prepare_args *args)
 {
 	static const struct option longs[] = {
@@ -77,7 +79,7 @@ static int parse(int argc, char **argv, struct prepare_args *args)
 			break;
 		case 'M':
 			if (num_parse(optarg, 1, 1 << 20, &args->options.cow_limit_bytes) < 0)
-				return '?';
+				return cmd_usage(COMMAND, "--memory is 1 to %d MiB", 1 << 20);
 			args->options.cow_limit_bytes *= MIB;
 			break;
 		case 'l':
@@ -89,11 +91,15 @@ static int parse(int argc, char **argv, struct prepare_args *args)
 		case 'q':
 			args->quiesce = true;
 			break;
+		case 'h':
+			return usage();
 		default:
-			return option;
+			return cmd_usage(COMMAND, NULL);
 		}
 	}
-	return optind == argc ? 0 : '?';
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	return -1;
 }
 
 static void say_step(void *ctx, const char *what, const char *object)
@@ -161,8 +167,8 @@ int cmd_prepare(int argc, char **argv)
 	};
 	int rc = parse(argc, argv, &args);
 
-	if (rc)
-		return usage(rc == 'h' ? stdout : stderr);
+	if (rc >= 0)
+		return rc;
 	if (args.quiesce)
 		rc = prepare_quiesce();
 	else if (args.look)

@@ -18,6 +18,7 @@
 #include "cmd/cmd_receiver.h"
 #include "receiver/receiver.h"
 
+#define COMMAND	    "receiver serve"
 #define DEVICES_MAX 32
 
 enum serve_option {
@@ -57,7 +58,7 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
 	fputs("usage: receiver serve --state DIR (--files DIR | --device PATH...) [OPTION...]\n\n"
 	      "  --state DIR        key, token, journals and artefacts; made when missing\n"
@@ -79,8 +80,8 @@ static int usage(FILE *to)
 	      "  --allow-list       tell the names and sizes of disks without a token\n"
 	      "  --verbose          log more\n\n"
 	      "Serves until SIGTERM or SIGINT, then makes everything durable and ends.\n",
-	      to);
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	      stdout);
+	return CMD_DONE;
 }
 
 struct serve {
@@ -94,7 +95,7 @@ static bool number(const char *name, const char *text, uint64_t min, uint64_t ma
 {
 	if (num_parse(text, min, max, out) == 0)
 		return true;
-	fprintf(stderr, "receiver serve: --%s takes %llu to %llu, not \"%s\"\n", name,
+	fprintf(stderr, COMMAND ": --%s takes %llu to %llu, not \"%s\"\n", name,
 		(unsigned long long)min, (unsigned long long)max, text);
 	return false;
 }
@@ -167,12 +168,16 @@ static int parse(struct serve *s, int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == OPT_HELP)
-			return usage(stdout);
+			return usage();
 		if (option == '?' || !take_option(s, option, optarg))
-			return usage(stderr);
+			return cmd_usage(COMMAND, NULL);
 	}
-	if (optind < argc || !s->o.state_dir || !s->o.files_dir == !s->o.device_count)
-		return usage(stderr);
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	if (!s->o.state_dir)
+		return cmd_usage(COMMAND, "--state DIR is missing");
+	if (!s->o.files_dir == !s->o.device_count)
+		return cmd_usage(COMMAND, "say either --files DIR or --device PATH");
 	return -1;
 }
 

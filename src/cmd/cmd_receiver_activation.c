@@ -13,6 +13,8 @@
 #include "cmd/cmd_receiver.h"
 #include "receiver/receiver.h"
 
+#define COMMAND "receiver activation"
+
 enum activation_option {
 	OPT_STATE = 1,
 	OPT_HOST,
@@ -36,7 +38,7 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
 	fputs("usage: receiver activation --state DIR --host HOST [OPTION...]\n\n"
 	      "Prints the activation code of a receiver that is still to be started on HOST with "
@@ -51,15 +53,15 @@ static int usage(FILE *to)
 	      "read\n"
 	      "  --control-port N   default 8080\n"
 	      "  --data-port N      default 8703\n",
-	      to);
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	      stdout);
+	return CMD_DONE;
 }
 
 static bool number(const char *name, const char *text, uint64_t max, uint64_t *out)
 {
 	if (num_parse(text, 1, max, out) == 0)
 		return true;
-	fprintf(stderr, "receiver activation: --%s takes 1 to %llu, not \"%s\"\n", name,
+	fprintf(stderr, COMMAND ": --%s takes 1 to %llu, not \"%s\"\n", name,
 		(unsigned long long)max, text);
 	return false;
 }
@@ -112,12 +114,14 @@ int cmd_receiver_activation(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == OPT_HELP)
-			return usage(stdout);
+			return usage();
 		if (option == '?' || !take_option(&o, option, optarg))
-			return usage(stderr);
+			return cmd_usage(COMMAND, NULL);
 	}
-	if (optind < argc || !o.state_dir || !o.advertise)
-		return usage(stderr);
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	if (!o.state_dir || !o.advertise)
+		return cmd_usage(COMMAND, "--state DIR and --host HOST are needed");
 	rc = receiver_prepare(&o, text);
 	if (rc < 0)
 		return cmd_receiver_report("activation", rc);

@@ -19,6 +19,7 @@
 #include "cmd/cmd.h"
 #include "cmd/run.h"
 
+#define COMMAND		   "migrator run"
 #define RUN_DIR		   "/run/coldlift"
 #define CONTROL_TIMEOUT_MS 30000
 #define JOB_MAX_BYTES	   (1u << 20)
@@ -42,25 +43,25 @@ struct run_args {
 	const char *dir;
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
-	fprintf(to,
-		"usage: migrator run --cmdline\n"
-		"       migrator run --activation CODE [--job FILE] [--allow CODES] [--progress "
-		"TTY]\n"
-		"\n"
-		"Does the whole migration: inventory, plan, prepare, copy, verify, clean.\n"
-		"\n"
-		"  --cmdline          take the keys coldlift.* of the kernel command line\n"
-		"  --activation CODE  as the receiver printed it\n"
-		"  --job FILE         settings (default: the job that the image fetched, else the\n"
-		"                     receiver's, if any)\n"
-		"  --allow CODES      go on in spite of these refusals, separated by commas\n"
-		"  --progress TTY     JSON lines for programs go to this terminal\n"
-		"  --dir DIR          where the artefacts are kept (default " RUN_DIR ")\n");
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	printf("usage: migrator run --cmdline\n"
+	       "       migrator run --activation CODE [--job FILE] [--allow CODES] [--progress "
+	       "TTY]\n"
+	       "\n"
+	       "Does the whole migration: inventory, plan, prepare, copy, verify, clean.\n"
+	       "\n"
+	       "  --cmdline          take the keys coldlift.* of the kernel command line\n"
+	       "  --activation CODE  as the receiver printed it\n"
+	       "  --job FILE         settings (default: the job that the image fetched, else the\n"
+	       "                     receiver's, if any)\n"
+	       "  --allow CODES      go on in spite of these refusals, separated by commas\n"
+	       "  --progress TTY     JSON lines for programs go to this terminal\n"
+	       "  --dir DIR          where the artefacts are kept (default " RUN_DIR ")\n");
+	return CMD_DONE;
 }
 
+/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct run_args *args)
 {
 	static const struct option longs[] = {
@@ -96,11 +97,17 @@ static int parse(int argc, char **argv, struct run_args *args)
 		case 'd':
 			args->dir = optarg;
 			break;
+		case 'h':
+			return usage();
 		default:
-			return option;
+			return cmd_usage(COMMAND, NULL);
 		}
 	}
-	return optind == argc && (args->from_cmdline || args->activation) ? 0 : '?';
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	if (!args->from_cmdline && !args->activation)
+		return cmd_usage(COMMAND, "--cmdline or --activation CODE is missing");
+	return -1;
 }
 
 /* The kernel's words first; options of ours win over them. */
@@ -315,8 +322,8 @@ int cmd_run(int argc, char **argv)
 	struct run r = {.view_lock = PTHREAD_MUTEX_INITIALIZER};
 	int rc = parse(argc, argv, &args), status;
 
-	if (rc)
-		return usage(rc == 'h' ? stdout : stderr);
+	if (rc >= 0)
+		return rc;
 	r.dir = args.dir;
 	for (size_t i = 0; i < ARRAY_SIZE(r.holds); i++)
 		r.holds[i].fd = -1;

@@ -18,6 +18,7 @@
 #include "image/image.h"
 #include "verify/verify.h"
 
+#define COMMAND		 "receiver verify"
 #define LEAVES_MAX_BYTES (256 * MIB)
 #define WRONG_LINES_MAX	 100
 
@@ -29,24 +30,24 @@ struct args {
 	bool rest;
 };
 
-static int usage(FILE *to)
+static int usage(void)
 {
-	fprintf(to,
-		"usage: receiver verify --disk FILE-OR-DEVICE --proof verify.json [OPTION...]\n"
-		"\n"
-		"Proves a disk, or a raw image of it, by the Merkle root of its migration.\n"
-		"\n"
-		"  --disk PATH     a raw file or a block device; it is only read\n"
-		"  --proof FILE    verify.json, as the receiver keeps it\n"
-		"  --leaves FILE   verify.leaves: says which parts differ, not only that some do\n"
-		"  --index N       which disk of verify.json; needed when it has several\n"
-		"  --rest          where the disk is larger than the one that was copied (clouds\n"
-		"                  round up), the rest must be zeros; else it is not looked at\n"
-		"\n"
-		"Exit status: 0 it is equal, 1 it differs or cannot be read, 2 usage.\n");
-	return to == stdout ? CMD_DONE : CMD_USAGE;
+	printf("usage: receiver verify --disk FILE-OR-DEVICE --proof verify.json [OPTION...]\n"
+	       "\n"
+	       "Proves a disk, or an image of it, by the Merkle root of its migration.\n"
+	       "\n"
+	       "  --disk PATH     a block device, or a raw or qcow2 file; it is only read\n"
+	       "  --proof FILE    verify.json, as the receiver keeps it\n"
+	       "  --leaves FILE   verify.leaves: says which parts differ, not only that some do\n"
+	       "  --index N       which disk of verify.json; needed when it has several\n"
+	       "  --rest          where the disk is larger than the one that was copied (clouds\n"
+	       "                  round up), the rest must be zeros; else it is not looked at\n"
+	       "\n"
+	       "Exit status: 0 it is equal, 1 it differs or cannot be read, 2 usage.\n");
+	return CMD_DONE;
 }
 
+/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct args *args)
 {
 	static const struct option longs[] = {
@@ -76,17 +77,23 @@ static int parse(int argc, char **argv, struct args *args)
 			break;
 		case 'i':
 			if (num_parse(optarg, 0, MAP_DISKS_MAX - 1, &n) < 0)
-				return '?';
+				return cmd_usage(COMMAND, "--index is 0 to %d", MAP_DISKS_MAX - 1);
 			args->index = (int)n;
 			break;
 		case 'r':
 			args->rest = true;
 			break;
+		case 'h':
+			return usage();
 		default:
-			return option;
+			return cmd_usage(COMMAND, NULL);
 		}
 	}
-	return optind == argc && args->disk && args->proof ? 0 : '?';
+	if (optind < argc)
+		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+	if (!args->disk || !args->proof)
+		return cmd_usage(COMMAND, "--disk and --proof are needed");
+	return -1;
 }
 
 static int read_image(void *ctx, void *buf, size_t bytes, uint64_t offset_bytes)
@@ -202,8 +209,8 @@ int cmd_receiver_verify(int argc, char **argv)
 	struct args args;
 	int rc = parse(argc, argv, &args);
 
-	if (rc)
-		return usage(rc == 'h' ? stdout : stderr);
+	if (rc >= 0)
+		return rc;
 	rc = prove(&args);
 	fflush(stdout);
 	if (rc < 0)

@@ -2,6 +2,7 @@
 #include "cmd/dispatch.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,21 @@ static int usage(FILE *to, const char *program, const struct subcommand *subcomm
 		"3 refused, 75 try again.\n",
 		program);
 	return to == stdout ? CMD_DONE : CMD_USAGE;
+}
+
+int cmd_usage(const char *command, const char *fmt, ...)
+{
+	va_list args;
+
+	if (fmt) {
+		fprintf(stderr, "%s: ", command);
+		va_start(args, fmt);
+		vfprintf(stderr, fmt, args);
+		va_end(args);
+		fputc('\n', stderr);
+	}
+	fprintf(stderr, "%s --help says more\n", command);
+	return CMD_USAGE;
 }
 
 int cmd_dispatch(const char *program, const struct subcommand *subcommands, size_t count, int argc,

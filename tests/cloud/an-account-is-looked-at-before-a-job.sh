@@ -38,6 +38,6 @@ ALIBABA_CLOUD_ACCESS_KEY_SECRET=wrong account 1 region=ap-southeast-1
 says '^FAIL *keys.*signature is wrong'
 [ "$(wc -l <"$work/said")" = 1 ] || { cat "$work/said"; exit 1; }
 account 2
-says 'usage: pipeline account'
+says '^pipeline account: region=REGION is missing'
 ! grep -r 'emulated-secret' "$work/said" "$work/emulator.log" || exit 1
 [ "$(emulator GET state | jq '.left_over | length')" = 0 ] || { echo "something was made"; exit 1; }
