@@ -111,7 +111,7 @@ static inline struct wire_nbd *fixture_open(struct fixture *f, unsigned disk, ui
 				     .pin = f->activation.pin,
 				     .digest = f->digest,
 				     .window = 8,
-				     .timeout_ms = 10000};
+				     .timeout_ms = 60000};
 	struct wire_nbd *n = NULL;
 
 	wire_export_name(f->activation.token, disk, name);

@@ -247,7 +247,7 @@ static void child_past_its_deadline_is_killed(void **state)
 
 	(void)state;
 	assert_int_equal(run_check((const char *[]){"sleep", "60", NULL}, 200), -ETIMEDOUT);
-	assert_true(clock_ms() - start_ms < 10000);
+	assert_true(clock_ms() - start_ms < 50000);
 }
 
 static void json_says_which_key_is_wrong(void **state)

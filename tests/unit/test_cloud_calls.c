@@ -197,15 +197,15 @@ static void pauses_grow_and_have_an_end(void **state)
 	struct cloud_options o = options_of(f);
 	struct cloud *c;
 
-	o.backoff_ms = 2;
-	o.retry_for_ms = 400;
+	o.backoff_ms = 20;
+	o.retry_for_ms = 3000;
 	o.pause = NULL;
 	assert_int_equal(cloud_open(&o, &c), 0);
 	HTTP_SCRIPT(&f->server,
 		    {.status = 400, .body = "{\"Code\": \"Throttling\", \"RequestId\": \"r\"}"});
 	assert_int_equal(cloud_call(c, CLOUD_VPC, NULL, "DescribeVpcs", NULL, NULL), -EAGAIN);
 	assert_string_equal(err_code(), "Throttling");
-	/* 2, 4, 8, ... 128 ms, halved at most: not many. */
+	/* 20, 40, 80, ... 1280 ms, halved at most: not many. */
 	assert_in_range(http_server_count(&f->server), 4, 16);
 	assert_int_equal(cloud_call_once(c, CLOUD_VPC, NULL, "DescribeVpcs", NULL, NULL), -EAGAIN);
 	cloud_close(c);
@@ -325,7 +325,7 @@ static void a_hanging_server_is_given_up(void **state)
 	assert_int_equal(http_server_start(&mute), 0);
 	pthread_mutex_lock(&mute.lock);
 	o.endpoint[CLOUD_VPC] = mute.url;
-	o.call_timeout_ms = 50;
+	o.call_timeout_ms = 1000;
 	o.retry_for_ms = 1;
 	assert_int_equal(cloud_open(&o, &c), 0);
 	assert_int_equal(cloud_call(c, CLOUD_VPC, NULL, "DescribeVpcs", NULL, NULL), -EAGAIN);

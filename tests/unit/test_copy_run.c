@@ -306,7 +306,8 @@ static void a_cancelled_copy_goes_on_when_started_again(void **state)
 
 	simple_disk(f);
 	f->options.compression = 0;
-	atomic_store(&f->control.rate_mbit, 160);
+	/* Slow enough for a busy machine to see the middle. */
+	atomic_store(&f->control.rate_mbit, 40);
 	f->order = cancel_half_way;
 	assert_int_equal(run(f), -ECANCELED);
 	assert_string_equal(err_code(), "COPY_CANCELLED");
@@ -322,13 +323,14 @@ static void a_cancelled_copy_goes_on_when_started_again(void **state)
 	assert_int_equal(f->result.disks[0].read_bytes, 0);
 }
 
-/* Pause at the first sight of data, look on for half a second, go on. */
+/* Pause at the first sight of data, look on for half a second, go on without a limit. */
 static void pause_a_while(struct fixture *f, const struct copy_status *s)
 {
 	if (!f->mark && s->disks[0].done_bytes > 0) {
 		f->mark = clock_ms();
 		atomic_store(&f->control.paused, true);
 	} else if (f->mark && clock_ms() - f->mark > 500) {
+		atomic_store(&f->control.rate_mbit, 0);
 		atomic_store(&f->control.paused, false);
 	} else if (f->mark && clock_ms() - f->mark > 300) {
 		/* What was on its way has arrived long ago; not all of it was. */
@@ -342,7 +344,8 @@ static void a_paused_copy_stands_still_and_goes_on(void **state)
 
 	simple_disk(f);
 	f->options.compression = 0;
-	atomic_store(&f->control.rate_mbit, 200);
+	/* All of it would take seven seconds. */
+	atomic_store(&f->control.rate_mbit, 20);
 	f->order = pause_a_while;
 	assert_int_equal(run(f), 0);
 	assert_true(f->result.elapsed_ms > 500);
@@ -366,7 +369,7 @@ static void a_new_limit_holds_while_it_runs(void **state)
 	atomic_store(&f->control.rate_mbit, 1);
 	f->order = lift_the_limit;
 	assert_int_equal(run(f), 0);
-	assert_true(f->result.elapsed_ms < 30000);
+	assert_true(f->result.elapsed_ms < 100000);
 	assert_target(f, 0, f->bytes, SOURCE_BYTES);
 }
 

@@ -48,7 +48,7 @@ static struct wire_nbd *connect_to(const struct server *s, bool plain_ok)
 					   .export_name = "",
 					   .plain_ok = plain_ok,
 					   .window = 4,
-					   .timeout_ms = 10000};
+					   .timeout_ms = 60000};
 	struct wire_nbd *n = NULL;
 
 	return wire_nbd_open(&o, &n) < 0 ? NULL : n;
@@ -199,7 +199,7 @@ static void nbdkit_over_tls(void **state)
 	struct wire_identity *id = NULL;
 	char from[128], to[128];
 	struct wire_nbd_options o = {
-		.export_name = "", .window = 4, .timeout_ms = 10000, .unix_path = s.socket};
+		.export_name = "", .window = 4, .timeout_ms = 60000, .unix_path = s.socket};
 	struct wire_nbd *n = NULL;
 	char dir[] = "/tmp/coldlift-id-XXXXXX";
 

@@ -288,7 +288,7 @@ static void a_job_that_is_deleted_before_its_time_is_not_waited_for(void **state
 	starts_in_an_hour(options);
 	make_job(options, PIPE_READY, 0, 0, id);
 	/* Ends the test where it would wait. */
-	alarm(30);
+	alarm(250);
 	assert_int_equal(pipe_order(root, id, PIPE_DELETE, NULL, NULL), 0);
 	alarm(0);
 	status_of(id, now);

@@ -128,7 +128,8 @@ static int set_up(void **state)
 					   .read = read_disk,
 					   .read_ctx = b,
 					   .judge_ctx = b,
-					   .read_limit_ms = 100,
+					   /* Longer than a busy machine keeps a reader waiting. */
+					   .read_limit_ms = 60000,
 					   .rescue_ms = 1};
 	memset(b->options.run_id, 7, sizeof(b->options.run_id));
 	b->bytes = malloc(DISK_BYTES);
@@ -278,7 +279,7 @@ static void a_sector_that_reads_at_the_third_time_is_no_hole(void **state)
 {
 	struct bed *b = *state;
 
-	b->options.rescue_ms = 10000;
+	b->options.rescue_ms = 60000;
 	make_bad(b, 0, 3 * MIB + 512, 3 * MIB + 513, 2);
 	assert_int_equal(run(b), 0);
 	assert_int_equal(b->result.disks[0].hole_count, 0);
@@ -289,7 +290,8 @@ static void a_read_that_hangs_is_left_behind(void **state)
 {
 	struct bed *b = *state;
 
-	b->options.rescue_ms = 10000;
+	b->options.read_limit_ms = 500;
+	b->options.rescue_ms = 60000;
 	atomic_store(&b->hang_at, HANG_BYTE);
 	assert_int_equal(run(b), 0);
 	assert_int_equal(atomic_load(&b->hanging), 1);
