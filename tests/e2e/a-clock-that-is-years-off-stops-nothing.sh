@@ -44,7 +44,7 @@ stop_receiver
 # The receiver's, from its first start on: key, certificate and token are made then.
 for off in $past $future; do
 	rm -rf "$work/state" "$target"
-	control_port=0 data_port=0
+	control_port='' data_port=''
 	export RECEIVER_OFF=$off
 	: >"$work/receiver.log"
 	start_receiver

@@ -12,7 +12,7 @@ MIGRATOR=${MIGRATOR:-$build/migrator}
 RECEIVER=${RECEIVER:-$build/receiver}
 work=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
 target=$work/target
-receiver_pid='' control_port=0 data_port=0 activation=''
+receiver_pid='' control_port='' data_port='' activation=''
 
 clean_up() {
 	local rc=$?
@@ -34,19 +34,29 @@ skip() {
 
 [ -x "$MIGRATOR" ] && [ -x "$RECEIVER" ] || skip "no programs: make host-programs"
 
+# Below the ports that connections and port 0 take: one that a receiver comes back to must not be another's meanwhile.
+free_port() {
+	local port
+	while port=$((20000 + RANDOM % 12000)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+	echo "$port"
+}
+
+receiver_speaks() {
+	grep -q '^activation: ' "$work/receiver.out" && return
+	kill -0 "$receiver_pid" 2>/dev/null || fail "the receiver ended"
+	return 1
+}
+
 # start_receiver [OPTION...]: the first start chooses ports, a later one takes them again.
 start_receiver() {
 	mkdir -p "$work/state" "$target"
 	: >"$work/receiver.out"
+	control_port=${control_port:-$(free_port)} data_port=${data_port:-$(free_port)}
 	"$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --advertise 127.0.0.1 \
 		--control-port "$control_port" --data-port "$data_port" "$@" \
 		>"$work/receiver.out" 2>>"$work/receiver.log" &
 	receiver_pid=$!
-	for _ in $(seq 100); do
-		grep -q '^activation: ' "$work/receiver.out" && break
-		kill -0 "$receiver_pid" 2>/dev/null || fail "the receiver ended"
-		sleep 0.1
-	done
+	wait_for 120 receiver_speaks || true
 	control_port=$(sed -n 's/^control: port //p' "$work/receiver.out")
 	data_port=$(sed -n 's/^data: port //p' "$work/receiver.out")
 	activation=$(sed -n 's/^activation: //p' "$work/receiver.out")

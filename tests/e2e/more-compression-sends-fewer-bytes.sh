@@ -6,7 +6,7 @@
 files_image "$work/disk" 24
 before=999999999
 for step in 0 1 2 3 4 5 6 7 8 9 10; do
-	control_port=0 data_port=0
+	control_port='' data_port=''
 	rm -rf "$work/state" "$target"
 	start_receiver
 	send --whole --compression "$step" "$work/disk"

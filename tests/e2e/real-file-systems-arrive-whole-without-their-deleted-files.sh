@@ -18,7 +18,7 @@ try() {
 	local type=$1 mkfs=$2 twin=ro
 	[ "$type" != xfs ] || twin=ro,nouuid
 	rm -rf "$work/disk" "$work/dirty" "$work/state" "$target"
-	control_port=0 data_port=0
+	control_port='' data_port=''
 	truncate -s 500M "$work/disk"
 	"mkfs.$type" "$mkfs" "$work/disk"
 	mount -o loop "$work/disk" "$work/mnt" 2>/dev/null || skip "$type cannot be mounted from a file here"

@@ -37,7 +37,8 @@ copy_source() {
 	before=$(sha256sum <"$disk")
 }
 
-copy_control_port=0 copy_data_port=0
+# Below the ports that connections and port 0 take: a receiver that comes back must find its own again.
+copy_control_port=$((20000 + 2 * (RANDOM % 6000))) copy_data_port=$((copy_control_port + 1))
 copy_receiver() {
 	mkdir -p "$vm_dir/files"
 	: >"$vm_dir/receiver.out"

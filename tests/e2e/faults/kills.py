@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -29,8 +30,9 @@ import proxy  # noqa: E402
 
 MIB = 1 << 20
 PATIENCE_S = 30
-RUN_LIMIT_S = 90
+RUN_LIMIT_S = 250
 STARTS_MAX = 40
+FIRST_PORT, PORTS = 10000, 9216
 DISK_CODES = ("TARGET_FULL", "TARGET_FAILED", "TARGET_WRITE_ERROR", "RECEIVER_FAILED")
 HANDSHAKE_CODES = ("PEER_NOT_NBD", "TLS_FAILED", "PIN_MISMATCH", "PEER_NO_TLS")
 
@@ -39,10 +41,24 @@ class Failed(Exception):
     pass
 
 
+def own_ports(number):
+    """Two that nobody else takes while its receiver is gone: below those of connections and port 0, others for each run."""
+    for at in range(FIRST_PORT + 2 * number % PORTS, FIRST_PORT + PORTS, 512):
+        ports = (at, at + 1)
+        try:
+            for port in ports:
+                with socket.socket() as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind(("127.0.0.1", port))
+            return ports
+        except OSError:
+            pass
+    raise Failed("no port is free")
+
+
 class Receiver:
-    def __init__(self, program, folder, where):
-        self.program, self.folder, self.where = program, folder, where
-        self.ports = (0, 0)
+    def __init__(self, program, folder, where, ports):
+        self.program, self.folder, self.where, self.ports = program, folder, where, ports
         self.process = None
         self.activation = ""
 
@@ -54,7 +70,7 @@ class Receiver:
                 [self.program, "serve", "--state", state, "--files", files, "--listen", "127.0.0.1", "--advertise", "127.0.0.1",
                  "--control-port", str(self.ports[0]), "--data-port", str(self.ports[1]), "--commit-ms", "50"],
                 stdout=stdout, stderr=stderr)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             with open(out, encoding="utf-8") as f:
                 text = f.read()
@@ -66,14 +82,13 @@ class Receiver:
             if time.monotonic() > deadline:
                 raise Failed("the receiver says nothing")
             time.sleep(0.005)
-        self.ports = (int(found[1]), int(found[2]))
         self.activation = found[3]
 
     def kill(self, number=signal.SIGKILL, last_part=True):
         """last_part: wait until the last of its processes is gone, too."""
         parts = self.parts()
         self.process.send_signal(number)
-        status = self.process.wait(60)
+        status = self.process.wait(120)
         while last_part and any(os.path.exists(f"/proc/{pid}") for pid in parts):
             time.sleep(0.005)
         return status
@@ -95,14 +110,14 @@ class Receiver:
         context = ssl.create_default_context(cafile=self.path("state/cert.pem"))
         request = urllib.request.Request(f"https://127.0.0.1:{self.ports[0]}/v1/target",
                                          headers={"Authorization": "Bearer " + self.token()})
-        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return {d["index"]: d["durable_chunks"] for d in json.load(answer)["disks"]}
 
 
 class Run:
     """One copy, from the first start to the last byte."""
 
-    def __init__(self, options, folder, rng, real_disk):
+    def __init__(self, options, folder, number, rng, real_disk):
         self.options, self.folder, self.rng = options, folder, rng
         self.log = []
         self.starts = 0
@@ -114,7 +129,7 @@ class Run:
         self.images = self.make_images()
         self.total = sum(os.path.getsize(path) for path in self.images)
         self.medium = medium.make(folder, self.total // MIB + 48, real_disk)
-        self.receiver = Receiver(options.receiver, folder, self.medium.path)
+        self.receiver = Receiver(options.receiver, folder, self.medium.path, own_ports(number))
         self.migrator = None
         self.proxy = None
         self.compression = rng.choice((0, 0, 1, 7))
@@ -165,7 +180,7 @@ class Run:
 
     def kill_migrator(self, number=signal.SIGKILL):
         self.migrator.send_signal(number)
-        self.migrator.wait(60)
+        self.migrator.wait(120)
 
     # ---- what is known ----
 
@@ -226,7 +241,7 @@ class Run:
         part = self.rng.choice(parts)
         os.kill(part, signal.SIGKILL)
         self.proxy.trigger.release()
-        status = self.receiver.process.wait(30)
+        status = self.receiver.process.wait(120)
         if part != parts[0] and status != 1:
             raise Failed(f"the receiver lost a part and ended with status {status}")
         for pid in parts:
@@ -457,7 +472,7 @@ def one_run(options, number, real_disk):
     os.mkdir(folder)
     run = None
     try:
-        run = Run(options, folder, rng, real_disk)
+        run = Run(options, folder, number, rng, real_disk)
         run.go(rng.choice((1, 1, 1, 2, 3)) if options.each is None else options.each)
         return {"number": number, "disturbed": run.disturbed, "again": run.sent_again, "starts": run.starts, "error": None}
     except medium.Pinned as e:
