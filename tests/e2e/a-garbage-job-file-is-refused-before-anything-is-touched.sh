@@ -19,7 +19,7 @@ open(sys.argv[2], "w").write("called")
 END
 listener=$!
 trap 'kill $listener 2>/dev/null || true; clean_up' EXIT
-wait_for 20 test -s "$work/port" || fail "no listener"
+wait_for 120 test -s "$work/port" || fail "no listener"
 activation=$(python3 - "$(cat "$work/port")" <<'END'
 import base64, hashlib, struct, sys
 host = b"127.0.0.1"

@@ -10,7 +10,7 @@ for arrived in 15 30 45; do
 	"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 200 "$work/disk" \
 		2>>"$work/migrator.log" &
 	pid=$!
-	wait_for 60 holds_mib "$target/disk0.raw" $arrived || fail "$arrived MiB did not arrive"
+	wait_for 120 holds_mib "$target/disk0.raw" $arrived || fail "$arrived MiB did not arrive"
 	kill -9 $pid
 	wait $pid 2>/dev/null || true
 done

@@ -10,7 +10,7 @@ start_receiver --commit-ms 100
 	"$work/disk" >"$work/result.json" 2>>"$work/migrator.log" &
 pid=$!
 for arrived in 15 30 45; do
-	wait_for 60 holds_mib "$target/disk0.raw" $arrived || fail "$arrived MiB did not arrive"
+	wait_for 120 holds_mib "$target/disk0.raw" $arrived || fail "$arrived MiB did not arrive"
 	stop_receiver KILL
 	start_receiver --commit-ms 100
 done

@@ -18,7 +18,7 @@ random_image "$work/disk" 96
 start_receiver --commit-ms 100
 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 100 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 60 holds_mib "$target/disk0.raw" 20 || fail "nothing arrived"
+wait_for 120 holds_mib "$target/disk0.raw" 20 || fail "nothing arrived"
 durable() {
 	curl -sS --cacert "$work/state/cert.pem" -H "Authorization: Bearer $(sed -n 's/.*"token": "\([0-9a-f]*\)".*/\1/p' "$work/state/token.json")" \
 		"https://127.0.0.1:$control_port/v1/target" | sed -n 's/.*"durable_chunks": \([0-9]*\).*/\1/p'

@@ -22,11 +22,11 @@ has_image_of_run() { # RUN
 
 # The source is there when its run begins, with one block changed.
 source_runs() { # RUN
-	wait_for 60 syncs_in_run "$1" || fail "run $1 does not begin: $("$PIPELINE" status)"
+	wait_for 120 syncs_in_run "$1" || fail "run $1 does not begin: $("$PIPELINE" status)"
 	printf 'run %s' "$1" | dd of="$work/source.raw" bs=1 seek=$(($1 * mib)) conv=notrunc status=none
 	send "$work/source.raw"
 	source_says Finished >/dev/null
-	wait_for 60 has_image_of_run "$1" || fail "run $1 has no image: $("$PIPELINE" status)"
+	wait_for 120 has_image_of_run "$1" || fail "run $1 has no image: $("$PIPELINE" status)"
 }
 
 random_image "$work/source.raw" 8
@@ -34,17 +34,17 @@ start_receiver
 run_job run name=inc "activation=$activation" run_once=false frequency_hours=1 max_images=3 \
 	"scheduled_start=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in inc Ready
-wait_for 10 sh -c "'$PIPELINE' status inc --json | grep -q 'starts in 0:5'" || fail "it does not say when it starts"
+wait_for 120 sh -c "'$PIPELINE' status inc --json | grep -q 'starts in 0:5'" || fail "it does not say when it starts"
 "$PIPELINE" modify inc "scheduled_start=$(date -u -d '+1 second' +%Y-%m-%dT%H:%M:%SZ)"
 for run in 1 2; do
 	source_runs $run
 done
-wait_for 10 images_are 2 || fail "after two runs there are: $(ls "$work/jobs/images")"
-wait_for 60 "$PIPELINE" modify inc frequency_hours=168 || fail "it takes no other frequency"
-wait_for 10 next_run_in 0:0 || fail "a new frequency does not count: $("$PIPELINE" status)"
+wait_for 120 images_are 2 || fail "after two runs there are: $(ls "$work/jobs/images")"
+wait_for 120 "$PIPELINE" modify inc frequency_hours=168 || fail "it takes no other frequency"
+wait_for 120 next_run_in 0:0 || fail "a new frequency does not count: $("$PIPELINE" status)"
 "$PIPELINE" modify inc max_images=1 frequency_hours=1
 source_runs 3
-wait_for 10 images_are 1 || fail "of one image to be kept there are: $(ls "$work/jobs/images")"
+wait_for 120 images_are 1 || fail "of one image to be kept there are: $(ls "$work/jobs/images")"
 ls "$work"/jobs/images/*-run3-disk0.qcow2 >/dev/null || fail "the newest is not the one that is kept"
 wait_in inc Waiting
 "$PIPELINE" modify inc frequency_hours=168

@@ -26,7 +26,7 @@ way() {
 	python3 "$root/tests/e2e/faults/flipper.py" "$work/state" "$data_port" "$1" "$2" "$3" "$work/flips" \
 		<>"$work/stdin.$3" >"$work/flipper.out" 2>"$work/flipper.log" &
 	flipper=$!
-	wait_for 20 test -s "$work/flipper.out" || fail "no machine in the middle: $(cat "$work/flipper.log")"
+	wait_for 120 test -s "$work/flipper.out" || fail "no machine in the middle: $(cat "$work/flipper.log")"
 	activation=$(python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import proxy
 print(proxy.code_through(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))' \
 		"$root/tests/e2e/faults" "$good" "$control_port" "$(cat "$work/flipper.out")")

@@ -15,7 +15,7 @@ start_server() { # OPTION...
 	rm -f "$work/socket"
 	nbdkit -f -U "$work/socket" "$@" 2>>"$work/server.log" &
 	server=$!
-	wait_for 10 test -S "$work/socket" || fail "nbdkit $* did not start"
+	wait_for 120 test -S "$work/socket" || fail "nbdkit $* did not start"
 }
 stop_server() {
 	[ -n "$server" ] || return 0
@@ -64,7 +64,7 @@ touch "$work/inject"
 start_server --filter=error file "$work/old" error-pwrite=ESHUTDOWN error-pwrite-rate=100% error-pwrite-file="$work/inject"
 "$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 60 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 20 grep -q 'trying again' "$work/said" || fail "it did not try again"
+wait_for 120 grep -q 'trying again' "$work/said" || fail "it did not try again"
 rm "$work/inject"
 wait $pid || fail "it did not go on: $(cat "$work/said")"
 stop_server
@@ -76,7 +76,7 @@ truncate -s 20M "$work/old"
 start_server --filter=delay file "$work/old" wdelay=50ms
 "$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 60 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 20 holds_mib "$work/old" 3 || fail "nothing arrived"
+wait_for 120 holds_mib "$work/old" 3 || fail "nothing arrived"
 kill -9 "$server"
 wait "$server" 2>/dev/null || true
 start_server file "$work/old"

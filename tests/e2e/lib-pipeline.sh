@@ -52,12 +52,12 @@ is_in() { # JOB STATE-OR-PHASE
 }
 
 wait_in() { # JOB STATE-OR-PHASE
-	wait_for 30 is_in "$1" "$2" || fail "$1 does not come to $2: $("$PIPELINE" status)"
+	wait_for 120 is_in "$1" "$2" || fail "$1 does not come to $2: $("$PIPELINE" status)"
 }
 
 # wait_run JOB: until a process works on it. A job that one left while it was Syncing is in that phase before the next begins.
 wait_run() {
-	wait_for 30 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
+	wait_for 120 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
 }
 
 status_exits_with() { # JOB STATUS
@@ -67,7 +67,7 @@ status_exits_with() { # JOB STATUS
 }
 
 take_activation() {
-	wait_for 30 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
+	wait_for 120 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
 	activation=$(cat "$(job_file activation)")
 }
 

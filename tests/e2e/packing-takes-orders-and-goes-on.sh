@@ -39,8 +39,8 @@ to_the_packing() { # : a job, its disk copied and verified, until it is being pa
 # Text in another order in each chunk: it compresses slowly, about 60 MB/s a core.
 files_image "$work/disk" 384
 to_the_packing
-wait_for 60 percent_is 5 || fail "nothing moves: $("$PIPELINE" status)"
-wait_for 10 sh -c "'$PIPELINE' status web1 | grep -q '/s, [0-9:]* left, '" || fail "no rate: $("$PIPELINE" status)"
+wait_for 120 percent_is 5 || fail "nothing moves: $("$PIPELINE" status)"
+wait_for 120 sh -c "'$PIPELINE' status web1 | grep -q '/s, [0-9:]* left, '" || fail "no rate: $("$PIPELINE" status)"
 "$PIPELINE" status --html "$work/page.html" && grep -q 'iB/s, [0-9:]* left' "$work/page.html" || fail "the page shows no rate"
 
 "$PIPELINE" pause web1 || fail "no pause"
@@ -49,7 +49,7 @@ was=$(status_of percent)
 sleep 1
 [ "$(status_of percent)" -le $((was + 1)) ] || fail "paused, and it goes on: $was, $(status_of percent)"
 "$PIPELINE" resume web1 || fail "no resume"
-wait_for 60 percent_is $((was + 5)) || fail "it does not go on"
+wait_for 120 percent_is $((was + 5)) || fail "it does not go on"
 begun=$(date +%s)
 "$PIPELINE" stop web1 || fail "no stop"
 wait_job || true
@@ -61,12 +61,12 @@ size=$(stat -c %s "$image")
 
 # Killed: it goes on from what was kept.
 run_job start web1
-wait_for 60 percent_is $((was + 10)) || fail "it does not go on after the stop"
+wait_for 120 percent_is $((was + 10)) || fail "it does not go on after the stop"
 kill -KILL "$pipeline_pid"
 wait_job 2>/dev/null || true
 run_job start web1
 wait_run web1
-wait_for 60 percent_is 1 || fail "it does not go on after the kill"
+wait_for 120 percent_is 1 || fail "it does not go on after the kill"
 percent_is "$was" || fail "it began anew: $(status_of percent) instead of $was %"
 wait_job || fail "the job failed"
 is_in web1 Finished || fail "it is not Finished"
@@ -78,7 +78,7 @@ rm -rf "$work/jobs/images"
 
 # Cancelled: at once, and nothing stays.
 to_the_packing
-wait_for 60 percent_is 3 || fail "nothing moves"
+wait_for 120 percent_is 3 || fail "nothing moves"
 begun=$(date +%s)
 "$PIPELINE" cancel web1 || fail "no cancel"
 wait_job || true

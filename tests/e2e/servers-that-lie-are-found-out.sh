@@ -15,7 +15,7 @@ serve() { # FAULT
 	rm -f "$work/socket" "$work/socket.stop"
 	python3 "$root/tests/e2e/faults/false_server.py" "$work/socket" $((10 * mib)) "$1" "$work/got" 2>"$work/server.log" &
 	server=$!
-	wait_for 20 test -S "$work/socket" || fail "the server did not start: $(cat "$work/server.log")"
+	wait_for 120 test -S "$work/socket" || fail "the server did not start: $(cat "$work/server.log")"
 }
 end_server() {
 	[ -n "$server" ] || return 0

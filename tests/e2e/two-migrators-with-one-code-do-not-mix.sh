@@ -9,7 +9,7 @@ random_image "$work/second" 48
 start_receiver --commit-ms 50
 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 100 "$work/first" 2>"$work/first.log" &
 pid=$!
-wait_for 60 holds_mib "$target/disk0.raw" 5 || fail "nothing arrived"
+wait_for 120 holds_mib "$target/disk0.raw" 5 || fail "nothing arrived"
 rc=0
 send --whole "$work/second" || rc=$?
 [ "$rc" -eq 75 ] || fail "status $rc instead of 75: $(cat "$work/migrator.log")"
