@@ -16,6 +16,7 @@
 #define SMOOTH 0.88
 
 #define DISKS_AT_ONCE	   4u
+#define CONNECTIONS_SPARE  4
 #define SHARE_MIN_BYTES	   (20 * MIB)
 #define ENGINE_STACK_BYTES (1024 * 1024)
 
@@ -201,6 +202,22 @@ static int share_out(const struct copy_options *o, unsigned *at_once, struct bud
 	return budget_make(o, share);
 }
 
+/*
+ * The receiver has COPY_CONNECTIONS_MAX disks open, whoever opened them. Each disk takes one more
+ * than it is given, for questions; and some are left for whoever wants to look.
+ */
+static unsigned share_connections(const struct copy_options *o, unsigned at_once)
+{
+	unsigned want = o->connections ? o->connections : COPY_CONNECTIONS_DEFAULT;
+	unsigned share = (COPY_CONNECTIONS_MAX - CONNECTIONS_SPARE) / at_once - 1;
+
+	if (want > share)
+		log_info("copy: %u connections for each disk instead of %u, as the receiver serves "
+			 "%d in all",
+			 share, want, COPY_CONNECTIONS_MAX);
+	return min_of(want, share);
+}
+
 /* A disk that fails says nothing of the others, and these may not be readable for long either. */
 static bool is_of_one_disk(const char *code)
 {
@@ -295,6 +312,7 @@ static int run_disks(struct engine *model)
 		rc = share_out(o, &at_once, &model->budget);
 	if (rc < 0)
 		return rc;
+	model->connections = share_connections(o, at_once);
 	log_info("copy: %llu MiB of memory: %u disks at a time, each with %u chunks on their way "
 		 "and %u workers of %llu KiB",
 		 (unsigned long long)(at_once * b->total_bytes / MIB), at_once, b->items,

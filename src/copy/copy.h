@@ -20,7 +20,7 @@
 #define COPY_COMPRESSION_MAX	 10 /* SMC's scale; 0 sends plain */
 #define COPY_COMPRESSION_DEFAULT 7
 #define COPY_CONNECTIONS_DEFAULT 4
-#define COPY_CONNECTIONS_MAX	 32
+#define COPY_CONNECTIONS_MAX	 32 /* so many the receiver serves, of all disks together */
 
 /* Orders to a running copy. Any thread may store at any time. */
 struct copy_control {
@@ -116,7 +116,7 @@ struct copy_options {
 	unsigned compression;		   /* 0..COPY_COMPRESSION_MAX */
 	bool adaptive;			   /* move compression with the load, at most to 10 */
 	bool changeable;		   /* take memory for compression that is ordered later */
-	unsigned connections;		   /* per disk; 0: default */
+	unsigned connections;		   /* per disk, if they fit; 0: default */
 	unsigned readers;		   /* 0: by the kind of source */
 	unsigned workers;		   /* 0: one per processor */
 	uint64_t memory_bytes;		   /* for buffers; 0: by the memory that is free */

@@ -129,10 +129,9 @@ int round_connect(struct round *r)
 {
 	const struct copy_options *o = r->engine->options;
 	uint64_t timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS;
-	unsigned want = o->connections ? o->connections : COPY_CONNECTIONS_DEFAULT;
+	unsigned want = r->engine->connections;
 	int rc;
 
-	want = min_of(want, (unsigned)COPY_CONNECTIONS_MAX);
 	while (r->connections < want) {
 		unsigned window_log = r->connections < r->engine->budget.workers
 					      ? r->engine->budget.window_log

@@ -394,6 +394,7 @@ struct engine {
 	struct copy_control *control;
 	struct copy_control no_control;
 	struct budget budget;
+	unsigned connections; /* of a disk, for what is sent */
 	struct item *items;
 	struct packer *packers;
 	struct sources sources;
