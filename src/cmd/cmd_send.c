@@ -61,6 +61,19 @@ static void add_region(struct image *image, unsigned part, enum disk_content con
 		(struct disk_region_piece){image->disk, offset_bytes, 0, length_bytes};
 }
 
+/* A part of the disk that is in no partition. */
+static void add_area(struct image *image, const char *name, uint64_t offset_bytes,
+		     uint64_t length_bytes)
+{
+	struct disk_region *r =
+		arena_push(image->arena, &image->layout->list, &image->layout->count);
+
+	*r = (struct disk_region){.name = arena_printf(image->arena, "%s: %s", image->name, name),
+				  .length_bytes = length_bytes};
+	*arena_push(image->arena, &r->pieces, &r->piece_count) =
+		(struct disk_region_piece){image->disk, offset_bytes, 0, length_bytes};
+}
+
 /* The used parts of what stands at [offset, offset + length). */
 static int add_content(struct image *image, unsigned part, uint64_t offset_bytes,
 		       uint64_t length_bytes)
@@ -98,6 +111,7 @@ static int add_partitions(struct image *image, const struct disk_table *table)
 		struct disk_extent e = table->meta.list[i];
 		uint64_t from = max_of(e.offset_bytes, first);
 
+		add_area(image, "partition table", e.offset_bytes, e.length_bytes);
 		if (e.offset_bytes + e.length_bytes > from)
 			add(image, from, e.offset_bytes + e.length_bytes - from);
 	}

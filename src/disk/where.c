@@ -320,7 +320,10 @@ int disk_locate(struct arena *a, const struct disk_layout *layout, const struct 
 const char *disk_place_text(struct arena *a, const struct disk_place *p)
 {
 	const char *region = p->region ? p->region : "";
-	const char *text = arena_printf(a, "%s%s%s", region, *region ? ": " : "", p->what);
+	bool is_region = p->region && strcmp(p->region, p->what) == 0;
+	const char *text =
+		is_region ? p->what
+			  : arena_printf(a, "%s%s%s", region, *region ? ": " : "", p->what);
 
 	if (p->inode && !(p->names && p->names[0]))
 		return arena_printf(a, "%s, inode %" PRIu64, text, p->inode);

@@ -92,6 +92,32 @@ static void take_places(struct arena *a, const struct questions *q, const struct
 	}
 }
 
+/* What stands there is not of the source. Entries are in order and do not overlap. */
+static void add_own_places(struct arena *a, const struct map_disk *disk, struct verify_bad *bad)
+{
+	bool made = false, empty = false;
+
+	for (size_t i = 0; i < bad->differs.count; i++) {
+		uint64_t at = bad->differs.list[i].offset_bytes;
+		uint64_t stop = at + bad->differs.list[i].length_bytes;
+
+		for (size_t k = 0; k < disk->count && disk->entries[k].offset_bytes < stop; k++) {
+			const struct map_entry *e = &disk->entries[k];
+
+			if (e->offset_bytes + e->length_bytes <= at)
+				continue;
+			empty |= e->offset_bytes > at || e->kind == MAP_ZERO;
+			made |= e->kind == MAP_LITERAL;
+			at = e->offset_bytes + e->length_bytes;
+		}
+		empty |= at < stop;
+	}
+	if (made)
+		add_place(a, bad, "what the migration itself writes");
+	if (empty)
+		add_place(a, bad, "zeros where the source uses nothing");
+}
+
 static void tell(const struct map_disk *disk, const struct verify_bad *bad)
 {
 	log_warn("disk %s: the copy at byte %" PRIu64 ": %s, %" PRIu64 " bytes in %zu places",
@@ -120,7 +146,10 @@ void verify_locate(const struct verify_options *o, struct verify_result *result)
 		if (disk_locate(a, o->layout, ranges, q.count, &places) == 0)
 			take_places(a, &q, &places);
 	}
-	for (size_t i = 0; i < result->disk_count; i++)
-		for (size_t k = 0; k < result->disks[i].bad_count; k++)
+	for (size_t i = 0; i < result->disk_count; i++) {
+		for (size_t k = 0; k < result->disks[i].bad_count; k++) {
+			add_own_places(a, &map->disks[i], &result->disks[i].bad[k]);
 			tell(&map->disks[i], &result->disks[i].bad[k]);
+		}
+	}
 }
