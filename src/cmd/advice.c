@@ -205,7 +205,9 @@ static const struct advice {
 	 "The copy differs from the source at the place that is named. Check the "
 	 "disk that holds it and its machine's memory, then copy again; only "
 	 "what differs is sent."},
-	{"VERIFY_TOO_SMALL", "Check that it is the right file or device, and the whole of it."},
+	{"VERIFY_TOO_SMALL",
+	 "Check that it is the right file or device, and the whole of it. Raw images and qcow2 are "
+	 "known; convert another kind first (qemu-img convert -O qcow2)."},
 	{"VERIFY_UNSUPPORTED",
 	 "This server keeps no digests; compare with qemu-img compare, or use our receiver."},
 };

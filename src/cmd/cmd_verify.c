@@ -119,14 +119,20 @@ static void close_image(struct image **i)
 	image_close(*i);
 }
 
+struct wrong {
+	uint64_t size_bytes; /* of the disk that was copied */
+	uint64_t lines;
+};
+
 static void say_wrong(void *ctx, uint64_t chunk)
 {
-	uint64_t *lines = ctx;
+	struct wrong *w = ctx;
+	uint64_t start = chunk * WIRE_CHUNK_BYTES;
 
-	if (++*lines <= WRONG_LINES_MAX)
-		printf("differs: bytes %" PRIu64 " to %" PRIu64 "\n", chunk * WIRE_CHUNK_BYTES,
-		       (chunk + 1) * WIRE_CHUNK_BYTES - 1);
-	else if (*lines == WRONG_LINES_MAX + 1)
+	if (++w->lines <= WRONG_LINES_MAX)
+		printf("differs: bytes %" PRIu64 " to %" PRIu64 "\n", start,
+		       min_of(start + WIRE_CHUNK_BYTES, w->size_bytes) - 1);
+	else if (w->lines == WRONG_LINES_MAX + 1)
 		printf("differs: and more\n");
 }
 
@@ -177,12 +183,12 @@ static int prove(const struct args *args)
 	CLEANUP_FREE char *leaves_data = NULL;
 	CLEANUP(close_image) struct image *file = NULL;
 	struct verify_image image = {.read = read_image, .zero = is_zero};
-	struct verify_proof proof;
+	struct verify_proof proof = {0};
 	struct leaves leaves;
 	struct verify_image_result result;
-	uint64_t lines = 0;
+	struct wrong wrong = {0};
 	struct verify_image_options o = {
-		.image = &image, .proof = &proof, .rest = args->rest, .ctx = &lines};
+		.image = &image, .proof = &proof, .rest = args->rest, .ctx = &wrong};
 	int rc = image_open(args->disk, &file);
 
 	if (rc < 0)
@@ -192,6 +198,7 @@ static int prove(const struct args *args)
 	rc = json_read_file(args->proof, &json);
 	if (rc == 0)
 		rc = verify_proof_read(json, args->index, &proof);
+	wrong.size_bytes = proof.size_bytes;
 	if (rc == 0 && args->leaves) {
 		rc = read_leaves(args, &proof, &leaves_data, &leaves);
 		o.leaves = &leaves;
@@ -212,6 +219,8 @@ int cmd_receiver_verify(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	rc = prove(&args);
+	if (rc < 0 && !*err_code())
+		rc = fail_code(rc, "FILE_UNREADABLE", "%s", err_reason());
 	fflush(stdout);
 	if (rc < 0)
 		fprintf(stderr, "receiver verify: %s%s%s\n", err_code(), *err_code() ? ": " : "",

@@ -41,6 +41,10 @@ refused prove --leaves "$work/proof/verify.leaves"
 [ "$(grep -c '^differs: ' "$work/verify.out")" -eq 1 ] || fail "$(cat "$work/verify.out")"
 grep -q "^differs: bytes $((50 * mib)) to $((51 * mib - 1))\$" "$work/verify.out" || fail "$(cat "$work/verify.out")"
 
+printf x | dd of="$work/copy" bs=1 seek=$((60 * mib + 1)) conv=notrunc status=none
+refused prove --leaves "$work/proof/verify.leaves"
+grep -q "^differs: bytes $((60 * mib)) to $((60 * mib + 511))\$" "$work/verify.out" || fail "$(cat "$work/verify.out")"
+
 if command -v qemu-img >/dev/null; then
 	qemu-img convert -O qcow2 -c "$target/disk0.raw" "$work/copy"
 	prove --leaves "$work/proof/verify.leaves" --rest || fail "qcow2: $(cat "$work/verify.err")"
@@ -51,6 +55,9 @@ if command -v qemu-img >/dev/null; then
 	grep -q "^differs: bytes $((50 * mib)) to $((51 * mib - 1))\$" "$work/verify.out" || fail "$(cat "$work/verify.out")"
 fi
 
+rm "$work/copy"
+refused prove
+grep -q 'FILE_UNREADABLE.*copy' "$work/verify.err" || fail "$(cat "$work/verify.err")"
 cp --sparse=always "$target/disk0.raw" "$work/copy"
 truncate -s 60M "$work/copy"
 refused prove
