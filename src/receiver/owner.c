@@ -100,10 +100,11 @@ static int give_entry(void *ctx, int dir_fd, const char *name)
 											   : 0;
 }
 
-/* 0: it is the user's now; 1: it stays root's. */
+/* 0: it is the user's now; 1: it stays another's. */
 static int hand_over(const char *path, struct handing *h, bool check)
 {
-	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY | O_DIRECTORY, 0);
+	/* What nobody has checked is what stands there itself: the user may write beside it. */
+	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY | O_DIRECTORY | (check ? 0 : O_NOFOLLOW), 0);
 	struct stat st;
 	int rc;
 
@@ -151,8 +152,9 @@ int owner_settle(const char *state_dir, const char *files_dir, struct owner *out
 	out->user.gid = st.st_uid ? st.st_gid : OWNER_ID;
 	snprintf(artefacts, sizeof(artefacts), "%.4000s/artefacts", state_dir);
 	rc = io_mkdir(artefacts, 0700);
-	/* Nobody else writes into it, so what is in it need not be looked at. */
-	if (rc == 0 && st.st_uid == 0) {
+	/* Nobody else writes into it, so what is in it need not be looked at. It is root's also
+	 * where somebody has emptied a state directory that had been handed over. */
+	if (rc == 0) {
 		struct handing h = {.user = &out->user};
 
 		rc = min_of(hand_over(artefacts, &h, false), 0);
