@@ -18,12 +18,13 @@ status=0
 	fail "changes that are too late end with $status: $(cat "$work/wrong")"
 "$PIPELINE" delete other
 
-run_job run name=later "${here[@]}" "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
+run_job run name=later "${here[@]}" "scheduled_start=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in later Ready
 [ ! -e "$(job_file receiver)" ] || fail "it began before its time"
 status=0
 timeout 1 "$PIPELINE" status later --watch >/dev/null || status=$?
 [ $status -eq 124 ] || fail "nobody watches a job that waits for its time"
+"$PIPELINE" modify later "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in later Syncing
 take_activation
 first=$activation

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # With a frequency the next run begins by itself, counted from the beginning of the one before. Frequency and number of
-# images change while it waits, and count at once; so does the time of a scheduled start. An hour lasts 10 seconds here.
+# images change while it waits, and count at once; so does the time of a scheduled start. An hour lasts 30 seconds here.
 . "$(dirname "$0")/lib-pipeline.sh"
-export COLDLIFT_HOUR_S=10
+export COLDLIFT_HOUR_S=30
 
 images_are() { # COUNT
 	[ "$(find "$work/jobs/images" -name '*.qcow2' | wc -l)" -eq "$1" ]
@@ -35,13 +35,13 @@ run_job run name=inc "activation=$activation" run_once=false frequency_hours=1 m
 	"scheduled_start=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)"
 wait_in inc Ready
 wait_for 120 sh -c "'$PIPELINE' status inc --json | grep -q 'starts in 0:5'" || fail "it does not say when it starts"
-"$PIPELINE" modify inc "scheduled_start=$(date -u -d '+1 second' +%Y-%m-%dT%H:%M:%SZ)"
+"$PIPELINE" modify inc "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
 for run in 1 2; do
 	source_runs $run
 done
 wait_for 120 images_are 2 || fail "after two runs there are: $(ls "$work/jobs/images")"
 wait_for 120 "$PIPELINE" modify inc frequency_hours=168 || fail "it takes no other frequency"
-wait_for 120 next_run_in 0:0 || fail "a new frequency does not count: $("$PIPELINE" status)"
+wait_for 120 next_run_in 1:2 || fail "a new frequency does not count: $("$PIPELINE" status)"
 "$PIPELINE" modify inc max_images=1 frequency_hours=1
 source_runs 3
 wait_for 120 images_are 1 || fail "of one image to be kept there are: $(ls "$work/jobs/images")"
@@ -49,6 +49,6 @@ ls "$work"/jobs/images/*-run3-disk0.qcow2 >/dev/null || fail "the newest is not 
 wait_in inc Waiting
 "$PIPELINE" modify inc frequency_hours=168
 "$PIPELINE" cut-over inc sync=false
-timeout 20 tail --pid="$pipeline_pid" -f /dev/null || fail "the cut-over does not end it"
+timeout 120 tail --pid="$pipeline_pid" -f /dev/null || fail "the cut-over does not end it"
 wait_job || fail "it ends with $?"
 is_in inc Finished || fail "the cut-over did not finish the job"
