@@ -29,8 +29,12 @@ stop_server() {
 	wait "$server" 2>/dev/null || true
 	server=
 }
-answers() {
-	(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+# The server itself listens, not somebody else; or it is gone.
+listens_or_is_gone() {
+	local inode
+	kill -0 "$server" 2>/dev/null || return 0
+	inode=$(awk -v port=":$(printf %04X "$port")\$" '$4 == "0A" && $2 ~ port { print $10; exit }' /proc/net/tcp)
+	[ -n "$inode" ] && [ -n "$(find "/proc/$server/fd" -lname "socket:\[$inode\]" 2>/dev/null)" ]
 }
 # serve PROGRAM [OPTION...]: on a port that is free
 serve() {
@@ -44,7 +48,8 @@ serve() {
 			qemu-nbd -t -e 8 -b 127.0.0.1 -p $port -f raw "$@" "$work/old" 2>>"$work/server.log" &
 		fi
 		server=$!
-		wait_for 5 answers && return 0
+		wait_for 120 listens_or_is_gone || fail "$program listens nowhere"
+		kill -0 "$server" 2>/dev/null && return 0
 		stop_server
 	done
 	fail "$program $* did not start"
