@@ -36,7 +36,8 @@ to_the_packing() { # : a job, its disk copied and verified, until it is being pa
 	done
 }
 
-# Text in another order in each chunk: it compresses slowly, about 60 MB/s a core.
+# Text in another order in each chunk: it compresses slowly, about 60 MB/s a core, and there is one: time enough for orders.
+taskset -cp "$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')" $$ >/dev/null
 files_image "$work/disk" 384
 to_the_packing
 wait_for 120 percent_is 5 || fail "nothing moves: $("$PIPELINE" status)"
@@ -50,10 +51,8 @@ sleep 1
 [ "$(status_of percent)" -le $((was + 1)) ] || fail "paused, and it goes on: $was, $(status_of percent)"
 "$PIPELINE" resume web1 || fail "no resume"
 wait_for 120 percent_is $((was + 5)) || fail "it does not go on"
-begun=$(date +%s)
 "$PIPELINE" stop web1 || fail "no stop"
 wait_job || true
-[ $(($(date +%s) - begun)) -le 5 ] || fail "the stop took $(($(date +%s) - begun)) s"
 is_in web1 Stopped || fail "it is not Stopped"
 image=$(echo "$work"/jobs/images/*.qcow2.new)
 size=$(stat -c %s "$image")
@@ -72,6 +71,7 @@ wait_job || fail "the job failed"
 is_in web1 Finished || fail "it is not Finished"
 "$RECEIVER" verify --disk "$(echo "$work"/jobs/images/*.qcow2)" --proof "$work/proof/verify.json" >/dev/null ||
 	fail "the image is not the disk"
+at_most "$size" $(($(stat -c %s "$work"/jobs/images/*.qcow2) * 8 / 10)) "bytes of the image at the stop, which is to be at once"
 ! ls "$work"/jobs/images/*.new "$work"/jobs/images/*.state 2>/dev/null || fail "something is left"
 "$PIPELINE" delete web1
 rm -rf "$work/jobs/images"
@@ -79,8 +79,14 @@ rm -rf "$work/jobs/images"
 # Cancelled: at once, and nothing stays.
 to_the_packing
 wait_for 120 percent_is 3 || fail "nothing moves"
-begun=$(date +%s)
-"$PIPELINE" cancel web1 || fail "no cancel"
+most=3
+"$PIPELINE" cancel web1 &
+cancel=$!
+while kill -0 "$pipeline_pid" 2>/dev/null; do
+	now=$(status_of percent 2>/dev/null || true)
+	[ "${now:-0}" -le "$most" ] || most=$now
+done
+wait $cancel || fail "no cancel"
 wait_job || true
-[ $(($(date +%s) - begun)) -le 5 ] || fail "the cancel took $(($(date +%s) - begun)) s"
+at_most "$most" 60 "percent that were packed before the cancel was obeyed"
 [ -z "$(ls "$work/jobs/images" 2>/dev/null)" ] || fail "left: $(ls "$work/jobs/images")"
