@@ -19,12 +19,8 @@ start_receiver --commit-ms 100
 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 100 "$work/disk" 2>"$work/said" &
 pid=$!
 wait_for 120 holds_mib "$target/disk0.raw" 20 || fail "nothing arrived"
-durable() {
-	curl -sS --cacert "$work/state/cert.pem" -H "Authorization: Bearer $(sed -n 's/.*"token": "\([0-9a-f]*\)".*/\1/p' "$work/state/token.json")" \
-		"https://127.0.0.1:$control_port/v1/target" | sed -n 's/.*"durable_chunks": \([0-9]*\).*/\1/p'
-}
-safe=$(durable)
-at_least "$safe" 5 "chunks that were durable"
+wait_for 120 are_durable 5 || fail "nothing is durable"
+safe=$(durable_chunks)
 python3 -c 'import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))' "$target"
 rc=0

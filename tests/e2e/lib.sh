@@ -111,6 +111,18 @@ holds_mib() {
 	[ -f "$1" ] && [ $(($(stat -c %b "$1") * 512)) -ge $(($2 * mib)) ]
 }
 
+# durable_chunks: of the first disk, as the receiver promises them.
+durable_chunks() {
+	curl -sS --cacert "$work/state/cert.pem" -H "Authorization: Bearer $(sed -n 's/.*"token": "\([0-9a-f]*\)".*/\1/p' "$work/state/token.json")" \
+		"https://127.0.0.1:$control_port/v1/target" | sed -n 's/.*"durable_chunks": \([0-9]*\).*/\1/p' | head -n 1
+}
+
+are_durable() { # AT-LEAST
+	local now
+	now=$(durable_chunks)
+	[ "${now:-0}" -ge "$1" ]
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
 	local end=$(($(date +%s) + $1))
