@@ -228,10 +228,12 @@ int cmd_pipeline_run(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	r.outside.no_sync =
 		verb == PIPE_CUTOVER && json_is_false(json_object_get(a.settings, "sync"));
+	r.outside.now = a.now;
 	if (rc == 0)
 		rc = pipe_run(a.root, id, verb, &r.outside);
 	/* A job that waits for its next run in another process is told there. */
-	if (rc == -EBUSY && verb == PIPE_CUTOVER && strcmp(err_code(), "JOB_RUNNING") == 0)
+	if (rc == -EBUSY && (verb == PIPE_CUTOVER || (verb == PIPE_START && a.now)) &&
+	    strcmp(err_code(), "JOB_RUNNING") == 0)
 		rc = pipe_order(a.root, id, verb, a.settings, &r.outside);
 	return say_end(&a, id, &r.view, rc);
 }

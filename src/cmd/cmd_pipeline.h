@@ -26,7 +26,7 @@ struct pipeline_args {
 	const char *job_file; /* options */
 	json_t *settings;     /* KEY=VALUE words */
 	const char *html;
-	bool json, watch, quiet, detach, yes;
+	bool json, watch, quiet, detach, yes, now;
 };
 
 /* -1: go on; else the exit status. Says what is wrong. Release with pipeline_args_fini(). */

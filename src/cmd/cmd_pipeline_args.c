@@ -24,6 +24,7 @@ static const char job_help[] =
 	"  --state DIR   where jobs are kept; default: $COLDLIFT_STATE, else\n"
 	"                ~/.local/state/coldlift\n"
 	"  --detach      run on in the background; log in the job's directory\n"
+	"  --now         start: do not wait for the scheduled time\n"
 	"  --watch       status: go on showing until all is through\n"
 	"  --json        status as JSON\n"
 	"  --html FILE   status: write a page; with --watch again and again\n"
@@ -118,6 +119,7 @@ int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 					      {"watch", no_argument, NULL, 'w'},
 					      {"quiet", no_argument, NULL, 'q'},
 					      {"detach", no_argument, NULL, 'd'},
+					      {"now", no_argument, NULL, 'n'},
 					      {"verbose", no_argument, NULL, 'v'},
 					      {"yes", no_argument, NULL, 'y'},
 					      {"help", no_argument, NULL, 'h'},
@@ -150,6 +152,9 @@ int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 			break;
 		case 'd':
 			a->detach = true;
+			break;
+		case 'n':
+			a->now = true;
 			break;
 		case 'y':
 			a->yes = true;

@@ -135,6 +135,8 @@ static int take_one(struct course *c, const json_t *order)
 	log_info("order: %s", pipe_verb_name(verb));
 	if (leave != PIPE_STAY)
 		c->leave = leave;
+	if (verb == PIPE_START && c->job->state != PIPE_RUNNING)
+		c->hurry = true;
 	if (verb == PIPE_PAUSE || verb == PIPE_RESUME || verb == PIPE_MODIFY)
 		course_command(c, false);
 	course_show(c, true);

@@ -308,8 +308,9 @@ static int begin(struct course *c, enum pipe_verb verb)
 		rc = pipe_job_record(j, json_pack("{s:s, s:b, s:b}", "kind", "mark", "last_run", 1,
 						  "no_sync", c->outside->no_sync));
 	if (rc == 0 && next && !j->no_sync)
-		rc = pipe_job_record(
-			j, json_pack("{s:s, s:I}", "kind", "mark", "run", (json_int_t)j->run + 1));
+		rc = pipe_job_record(j, json_pack("{s:s, s:I, s:I}", "kind", "mark", "run",
+						  (json_int_t)j->run + 1, "began_s",
+						  (json_int_t)time(NULL)));
 	return rc < 0 ? rc
 		      : pipe_job_set_state(j, PIPE_RUNNING, j->phase ? j->phase : PIPE_PREPARING);
 }

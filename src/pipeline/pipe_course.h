@@ -46,7 +46,7 @@ struct course {
 	struct pipe_progress progress;
 	bool resumed; /* the step was begun by an earlier process: look before making */
 	enum pipe_leave leave;
-	uint64_t began_s; /* this run, for the time of the next */
+	bool hurry; /* an order: begin now what waits for its time */
 	uint64_t shown_ms;
 	uint64_t poll_ms;
 	uint64_t cloud_poll_ms; /* 0: as is usual in cloud/ */

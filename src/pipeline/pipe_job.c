@@ -83,6 +83,8 @@ static int take_mark(struct pipe_job *j, const json_t *record)
 {
 	if (json_object_get(record, "run"))
 		j->run = (unsigned)pipe_option_u64(record, "run");
+	if (json_object_get(record, "began_s"))
+		j->began_s = pipe_option_u64(record, "began_s");
 	if (json_object_get(record, "produced"))
 		j->produced = (unsigned)pipe_option_u64(record, "produced");
 	if (json_object_get(record, "way"))
@@ -197,6 +199,13 @@ void pipe_job_close(struct pipe_job *j)
 	json_decref(j->images);
 	free(j->dir);
 	*j = (struct pipe_job){.lock_fd = -1, .journal.fd = -1};
+}
+
+uint64_t pipe_job_next_run_s(const struct pipe_job *j)
+{
+	uint64_t hours = pipe_option_u64(j->options, "frequency_hours");
+
+	return hours ? j->began_s + hours * 3600 : 0;
 }
 
 int pipe_job_record(struct pipe_job *j, json_t *record)

@@ -26,6 +26,7 @@ struct pipe_job {
 	enum pipe_phase phase;
 	unsigned run;	   /* counts from 1; 0 before the first start */
 	unsigned produced; /* the run whose image is there, so that only cleaning is left of it */
+	uint64_t began_s;  /* when this run began, for the time of the next; 0: not known */
 	bool last_run;	   /* a cut-over was ordered: this run is the last */
 	bool no_sync;	   /* and the last run has been already */
 	bool paused;
@@ -47,6 +48,9 @@ int pipe_job_open(const char *root, const char *id, enum pipe_open how, struct p
 bool pipe_job_is_run(const struct pipe_job *j);
 void pipe_job_close(struct pipe_job *j);
 #define CLEANUP_JOB CLEANUP(pipe_job_close)
+
+/* When the next run of a job with a frequency is due; 0: it has none. Unix time. */
+uint64_t pipe_job_next_run_s(const struct pipe_job *j);
 
 /* Append a record and take it over. Takes the record over. */
 int pipe_job_record(struct pipe_job *j, json_t *record);

@@ -148,8 +148,9 @@ static int wait_until(struct course *c, due_fn *due, const char *what)
 	uint64_t at_s, now_s;
 	int rc = 0;
 
-	/* An order to cut over ends the wait for the next run. */
-	while (rc == 0 && !c->job->last_run && (at_s = due(c)) > (now_s = (uint64_t)time(NULL))) {
+	/* An order to cut over, or to start now, ends the wait. */
+	while (rc == 0 && !c->job->last_run && !c->hurry &&
+	       (at_s = due(c)) > (now_s = (uint64_t)time(NULL))) {
 		uint64_t left_s = at_s - now_s;
 
 		if (pipe_job_state_now(c->job) == PIPE_EXPIRED) {
@@ -161,6 +162,7 @@ static int wait_until(struct course *c, due_fn *due, const char *what)
 			 (unsigned long long)left_s / 60 % 60, (unsigned long long)left_s % 60);
 		rc = course_wait(c, 1000);
 	}
+	c->hurry = false;
 	return rc;
 }
 
@@ -177,7 +179,7 @@ static uint64_t next_run_due(const struct course *c)
 	uint64_t hours = pipe_option_u64(c->job->options, "frequency_hours");
 	uint64_t hour_s = c->outside->hour_s ? c->outside->hour_s : 3600;
 
-	return hours ? c->began_s + hours * hour_s : 0;
+	return hours ? c->job->began_s + hours * hour_s : 0;
 }
 
 /* Between two runs of a job with a frequency: 1 for another run, 0 when this is the end. */
@@ -191,13 +193,30 @@ static int wait_next(struct course *c)
 	return rc < 0 ? rc : c->job->last_run || next_run_due(c);
 }
 
+/* What a process waits for that finds the job as it is: 1 to begin, 0 when there is nothing to do. */
+static int wait_first(struct course *c, enum pipe_verb verb)
+{
+	int rc = 0;
+
+	if (c->job->cancelled)
+		return 1;
+	c->hurry = c->outside->now;
+	if (c->job->state == PIPE_READY)
+		rc = wait_until(c, start_due, "starts");
+	/* The process that waited has ended; its schedule has not. */
+	else if (c->job->state == PIPE_WAITING && verb == PIPE_START && next_run_due(c))
+		return wait_next(c);
+	return rc < 0 ? rc : 1;
+}
+
 static int run_all(struct course *c, enum pipe_verb verb)
 {
-	bool first = c->job->state == PIPE_READY && !c->job->cancelled;
-	int rc = first ? wait_until(c, start_due, "starts") : 0;
+	int rc = wait_first(c, verb);
 
+	if (rc == 0)
+		return 0;
+	rc = min_of(rc, 0);
 	for (;;) {
-		c->began_s = (uint64_t)time(NULL);
 		if (rc == 0 || c->leave == PIPE_LEAVE_CANCEL)
 			rc = course_run(c, verb);
 		if (rc == 0)

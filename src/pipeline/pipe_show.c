@@ -67,7 +67,7 @@ static void words_of(const json_t *job, char *out, size_t bytes)
 
 	if (error) {
 		snprintf(out, bytes, "%s", get(error, "code"));
-	} else if (strcmp(get(job, "state"), "Running") == 0 &&
+	} else if ((strcmp(get(job, "state"), "Running") == 0 || *get(job, "next_run")) &&
 		   json_is_false(json_object_get(job, "running"))) {
 		snprintf(out, bytes, "no process: pipeline start");
 	} else if (rate > 0) {

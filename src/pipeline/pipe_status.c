@@ -71,6 +71,10 @@ json_t *pipe_job_status(const struct pipe_job *j, bool running)
 			"running", running, "run", (json_int_t)j->run, "paused", j->paused,
 			"images", j->images, "kept", kept(j), "valid_until", ends, "directory",
 			j->dir);
+	if (out && state == PIPE_WAITING && pipe_job_next_run_s(j)) {
+		time_text(pipe_job_next_run_s(j), ends);
+		json_object_set_new(out, "next_run", json_string(ends));
+	}
 	if (out && *j->error_code) {
 		json_object_set_new(out, "error",
 				    json_pack("{s:s, s:s, s:s, s:s}", "code", j->error_code,

@@ -134,6 +134,7 @@ struct pipe_outside {
 	uint64_t poll_ms;		   /* of the source and the receiver; 0: 1000 */
 	uint64_t hour_s;		   /* of "frequency_hours"; 0: 3600 */
 	bool no_sync;			   /* PIPE_CUTOVER without another run */
+	bool now;			   /* do not wait for a scheduled start or next run */
 	uint64_t cloud_poll_ms;		   /* of the cloud; 0: as the kind of thing wants it */
 	const struct cloud_options *cloud; /* endpoints and the like; region and pause are ours */
 };
@@ -148,8 +149,9 @@ int pipe_run(const char *root, const char *id, enum pipe_verb verb,
 
 /*
  * Give an order. A job that runs elsewhere takes it from its directory; else it is done here and
- * now. changes: for PIPE_MODIFY; for PIPE_CUTOVER {"sync": false} or NULL; else NULL. START, RETRY,
- * and CUTOVER of a job that nobody runs are pipe_run()'s.
+ * now. changes: for PIPE_MODIFY; for PIPE_CUTOVER {"sync": false} or NULL; else NULL. PIPE_START: a
+ * job that waits for its time in another process begins at once. START, RETRY, and CUTOVER of a job
+ * that nobody runs are pipe_run()'s.
  */
 int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json_t *changes,
 	       const struct pipe_outside *outside);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # With a frequency the next run begins by itself, counted from the beginning of the one before. Frequency and number of
-# images change while it waits, and count at once; so does the time of a scheduled start. An hour lasts 30 seconds here.
+# images change while it waits, and count at once; so does the time of a scheduled start. A process that finds the job Waiting keeps
+# to the schedule of the one that ended, unless it is told to begin now. An hour lasts 30 seconds here.
 . "$(dirname "$0")/lib-pipeline.sh"
 export COLDLIFT_HOUR_S=30
 
@@ -48,6 +49,19 @@ wait_for 120 images_are 1 || fail "of one image to be kept there are: $(ls "$wor
 ls "$work"/jobs/images/*-run3-disk0.qcow2 >/dev/null || fail "the newest is not the one that is kept"
 wait_in inc Waiting
 "$PIPELINE" modify inc frequency_hours=168
+kill -KILL "$pipeline_pid"
+wait_job 2>/dev/null || true
+"$PIPELINE" status inc | grep -q 'no process: pipeline start' || fail "nobody is told that nobody waits: $("$PIPELINE" status)"
+run_job start inc
+wait_for 60 next_run_in 1: || fail "the schedule is forgotten: $("$PIPELINE" status)"
+kill -KILL "$pipeline_pid"
+wait_job 2>/dev/null || true
+run_job start inc --now
+source_runs 4
+wait_for 60 next_run_in 1: || fail "the run behind it does not wait: $("$PIPELINE" status)"
+"$PIPELINE" start inc --now
+source_runs 5
+wait_in inc Waiting
 "$PIPELINE" cut-over inc sync=false
 timeout 120 tail --pid="$pipeline_pid" -f /dev/null || fail "the cut-over does not end it"
 wait_job || fail "it ends with $?"
