@@ -70,6 +70,15 @@ void error_from_json(struct cloud *c, const struct http_reply *r)
 	finish(e, false);
 }
 
+/* OSS says in words alone that a bucket is elsewhere: by the endpoint, or by the signature. */
+static void name_other_region(struct cloud_error *e)
+{
+	if ((strcmp(e->code, "AccessDenied") == 0 &&
+	     strstr(e->message, "must be addressed using the specified endpoint")) ||
+	    (strcmp(e->code, "InvalidArgument") == 0 && strstr(e->message, "signing region")))
+		snprintf(e->code, sizeof(e->code), "InvalidOSSBucket.NotMatched");
+}
+
 void error_from_xml(struct cloud *c, const struct http_reply *r)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
@@ -83,6 +92,7 @@ void error_from_xml(struct cloud *c, const struct http_reply *r)
 		copy_line(e->code, sizeof(e->code), xml_text(root, "Code"));
 		copy_line(e->message, sizeof(e->message), xml_text(root, "Message"));
 		copy_line(e->request_id, sizeof(e->request_id), xml_text(root, "RequestId"));
+		name_other_region(e);
 	}
 	if (!e->request_id[0])
 		copy_line(e->request_id, sizeof(e->request_id), id);

@@ -290,6 +290,8 @@ static const struct cloud_rule oss_table[] = {
 	{"UserDisable", CLOUD_MONEY, "OSS is locked for this account", PAY},
 	{"NoSuchBucket", CLOUD_FINAL, "there is no such bucket",
 	 "Correct the bucket in the job, or create it in the same region."},
+	{"InvalidOSSBucket.NotMatched", CLOUD_FINAL, "the bucket is in another region",
+	 "Name a bucket in the region where the intermediate instance is made."},
 	{"NoSuchKey", CLOUD_GONE, "there is no such object", GONE},
 	{"NoSuchUpload", CLOUD_GONE, "there is no such upload", GONE},
 	{"NoSuchVersion", CLOUD_GONE, "there is no such version", GONE},
