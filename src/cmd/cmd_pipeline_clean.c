@@ -16,6 +16,28 @@ static const char *setting(const struct pipeline_args *a, const char *key)
 	return json_string_value(json_object_get(a->settings, key));
 }
 
+/* Whether what was said makes sense; a word that is not known would be a bucket not looked into. */
+static int judge(const struct pipeline_args *a)
+{
+	char what[160];
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (a->settings, key, v) {
+		snprintf(what, sizeof(what), "\"%.60s\" is not known here", key);
+		if (strcmp(key, "region") != 0 && strcmp(key, "bucket") != 0 &&
+		    strcmp(key, "images") != 0)
+			return pipeline_usage(a->verb, what);
+	}
+	if (!setting(a, "region"))
+		return pipeline_usage(a->verb, "region=REGION is missing");
+	snprintf(what, sizeof(what), "name the job by its id, j-...; not \"%.60s\"",
+		 a->job ? a->job : "");
+	if (a->job && (strncmp(a->job, "j-", 2) != 0 || strlen(a->job) != PIPE_ID_BYTES - 6))
+		return pipeline_usage(a->verb, what);
+	return -1;
+}
+
 static void show(const json_t *found)
 {
 	json_t *thing;
@@ -55,8 +77,9 @@ int cmd_pipeline_clean(int argc, char **argv)
 				   .remove = clean && a.yes,
 				   .images = json_is_true(json_object_get(a.settings, "images")),
 				   .poll_ms = pipeline_number("COLDLIFT_CLOUD_POLL_MS")};
-	if (!what.region)
-		return pipeline_usage(a.verb, "region=REGION is missing");
+	status = judge(&a);
+	if (status >= 0)
+		return status;
 	rc = cloud_options_from_environment(&cloud);
 	if (rc == 0)
 		rc = pipe_sweep(&what, &outside, &found);
@@ -66,5 +89,10 @@ int cmd_pipeline_clean(int argc, char **argv)
 		show(found);
 	if (rc == 0 && clean && !a.yes && json_array_size(found))
 		fprintf(stderr, "nothing was removed; say --yes\n");
+	if (rc == 0 && !json_array_size(found) && !a.quiet)
+		fprintf(stderr, "nothing was found\n");
+	if (rc == 0 && !what.bucket && !a.quiet)
+		fprintf(stderr, "no bucket was named, so objects and uploads were not looked "
+				"for\n");
 	return pipeline_report(a.verb, rc);
 }
