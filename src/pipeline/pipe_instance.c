@@ -68,6 +68,7 @@ const struct pipe_step program_step = {
 	.name = "program",
 	.phase = PIPE_PREPARING,
 	.temporary = true,
+	.costs = "an object of some MiB in the bucket, by its size",
 	.wanted = is_cloud,
 	.make = program_make,
 	.undo = program_undo,
