@@ -283,6 +283,8 @@ int cmd_pipeline_order(int argc, char **argv)
 		changes = json_object();
 	if (rc == 0 && json_object_update(changes, a.settings) < 0)
 		rc = fail(ENOMEM, "changes");
+	if (rc == 0)
+		rc = pipeline_absolute(changes);
 	if (!a.job || (verb == PIPE_MODIFY) != (json_object_size(changes) > 0))
 		return pipeline_usage(a.verb,
 				      verb == PIPE_MODIFY

@@ -46,6 +46,9 @@ int pipeline_report_options(const char *verb, int rc, const struct pipe_problem 
 /* A number of the environment (docs/pipeline.md), 1 to 3600000; 0: not given. */
 uint64_t pipeline_number(const char *variable);
 
+/* Paths among a job's options are of the directory in which they were said, wherever it goes on. */
+int pipeline_absolute(json_t *options);
+
 /* Make a job of file and settings; prints its id unless quiet. */
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES]);
 

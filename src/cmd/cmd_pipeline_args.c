@@ -85,15 +85,23 @@ static int default_root(char *out, size_t bytes)
 	return 0;
 }
 
+static bool wants_text(const char *key)
+{
+	return strcmp(key, "region") == 0 || strcmp(key, "profile") == 0 ||
+	       pipe_option_is_text(key);
+}
+
 static void take_setting(struct pipeline_args *a, const char *word)
 {
 	const char *equals = strchr(word, '=');
 	CLEANUP_FREE char *key = strndup(word, (size_t)(equals - word));
 	json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 
-	/* A text needs no quotes of its own. */
-	if (!value)
+	/* A text needs no quotes of its own, and 6.8 can be one. */
+	if (!value || (wants_text(key) && !json_is_string(value) && !json_is_null(value))) {
+		json_decref(value);
 		value = json_string(equals + 1);
+	}
 	json_object_set_new(a->settings, key, value);
 }
 
@@ -112,18 +120,13 @@ static int take_words(struct pipeline_args *a, int argc, char **argv)
 
 int pipeline_args(struct pipeline_args *a, int argc, char **argv)
 {
-	static const struct option longs[] = {{"state", required_argument, NULL, 's'},
-					      {"job", required_argument, NULL, 'j'},
-					      {"html", required_argument, NULL, 'm'},
-					      {"json", no_argument, NULL, 'J'},
-					      {"watch", no_argument, NULL, 'w'},
-					      {"quiet", no_argument, NULL, 'q'},
-					      {"detach", no_argument, NULL, 'd'},
-					      {"now", no_argument, NULL, 'n'},
-					      {"verbose", no_argument, NULL, 'v'},
-					      {"yes", no_argument, NULL, 'y'},
-					      {"help", no_argument, NULL, 'h'},
-					      {0}};
+	static const struct option longs[] = {
+		{"state", required_argument, NULL, 's'}, {"job", required_argument, NULL, 'j'},
+		{"html", required_argument, NULL, 'm'},	 {"json", no_argument, NULL, 'J'},
+		{"watch", no_argument, NULL, 'w'},	 {"quiet", no_argument, NULL, 'q'},
+		{"detach", no_argument, NULL, 'd'},	 {"now", no_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'v'},	 {"yes", no_argument, NULL, 'y'},
+		{"help", no_argument, NULL, 'h'},	 {0}};
 	enum log_level level = LOG_LEVEL_INFO;
 	int c;
 
@@ -213,6 +216,28 @@ int pipeline_report_options(const char *verb, int rc, const struct pipe_problem 
 	return rc == -EPERM ? CMD_REFUSED : CMD_USAGE;
 }
 
+static int absolute(json_t *options, const char *key)
+{
+	const char *path = json_string_value(json_object_get(options, key));
+	char here[4096];
+
+	if (!path || !*path || *path == '/')
+		return 0;
+	if (!getcwd(here, sizeof(here)))
+		return fail(errno, "the current directory");
+	return json_object_set_new(options, key, json_sprintf("%s/%s", here, path));
+}
+
+int pipeline_absolute(json_t *options)
+{
+	static const char *const paths[] = {"plan", "receiver", "files", "output"};
+	int rc = absolute(json_object_get(options, "webhook"), "secret_file");
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(paths); i++)
+		rc = absolute(options, paths[i]);
+	return rc;
+}
+
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 {
 	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
@@ -221,13 +246,21 @@ int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 	size_t count = 0;
 	int rc = a->job_file ? json_read_file(a->job_file, &given) : 0;
 
-	if (rc == 0 && !given)
+	if (rc < 0) {
+		pipeline_report(a->verb, rc);
+		return CMD_USAGE;
+	}
+	if (!given)
 		given = json_object();
-	if (rc == 0)
+	if (json_is_object(given))
 		json_object_update(given, a->settings);
+	rc = pipeline_absolute(given);
 	if (rc == 0)
 		rc = pipe_options_check(given, (uint64_t)time(NULL), problems, &count, &options);
 	if (rc == 0)
 		rc = pipe_create(a->root, options, id);
-	return pipeline_report_options(a->verb, rc, problems, count);
+	if (rc != -EINVAL || count)
+		return pipeline_report_options(a->verb, rc, problems, count);
+	pipeline_report(a->verb, rc);
+	return CMD_USAGE;
 }

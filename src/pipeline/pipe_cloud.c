@@ -227,36 +227,67 @@ int course_delete_objects(struct course *c, const char *prefix)
 	return rc;
 }
 
-int course_disk_gib(const struct course *c, uint64_t gib[PIPE_DISKS_MAX], size_t *count)
+/* The sizes of a plan's disks, or of those of the inventory that it is made from. */
+static int plan_gib(const char *path, uint64_t gib[PIPE_DISKS_MAX], size_t *count)
 {
-	json_t *disks = json_object_get(c->job->options, "disks"), *disk;
-	const char *path = pipe_option(c->job->options, "plan");
 	CLEANUP_JSON json_t *plan = NULL;
+	json_t *disks, *disk;
 	size_t i;
-	int rc;
+	int rc = json_read_file(path, &plan);
 
-	*count = 0;
-	if (disks) {
-		json_array_foreach (disks, i, disk)
-			gib[(*count)++] = pipe_option_u64(disk, "size_gib");
-		return 0;
-	}
-	/* A plan, or the inventory that it is made from. */
-	rc = json_read_file(path, &plan);
 	if (rc < 0)
 		return rc;
 	disks = json_object_get(plan, "disks");
 	json_array_foreach (disks, i, disk) {
-		uint64_t bytes = pipe_option_u64(disk, "target_bytes");
+		uint64_t bytes = pipe_option_u64(disk, "target_bytes"), max = *count ? 500 : 2048;
 
 		if (!bytes)
 			bytes = pipe_option_u64(disk, "size_bytes");
-		if (!bytes || *count > PIPE_ENS_DATA_DISKS || json_object_get(disk, "path_of"))
+		if (!bytes || json_object_get(disk, "path_of"))
 			continue;
+		if (*count > PIPE_ENS_DATA_DISKS)
+			return fail_code(EINVAL, "ReplicationJobDataDiskIndex.Invalid",
+					 "%s: an ENS image has at most %d data disks", path,
+					 PIPE_ENS_DATA_DISKS);
 		gib[*count] = max_of(div_up(bytes, GIB), *count ? (uint64_t)1 : (uint64_t)20);
+		if (gib[*count] > max)
+			return fail_code(EINVAL, "InvalidParameter.Disks",
+					 "%s: disk %zu has %llu GiB, and %llu are taken", path,
+					 *count, (unsigned long long)gib[*count],
+					 (unsigned long long)max);
 		++*count;
 	}
 	return *count ? 0 : fail_code(EINVAL, "JOB_INVALID", "%s names no disks", path);
+}
+
+static int disk_gib(const json_t *options, uint64_t gib[PIPE_DISKS_MAX], size_t *count)
+{
+	json_t *disks = json_object_get(options, "disks"), *disk;
+	size_t i;
+
+	*count = 0;
+	if (!disks)
+		return plan_gib(pipe_option(options, "plan"), gib, count);
+	json_array_foreach (disks, i, disk)
+		gib[(*count)++] = pipe_option_u64(disk, "size_gib");
+	return 0;
+}
+
+int course_disk_gib(const struct course *c, uint64_t gib[PIPE_DISKS_MAX], size_t *count)
+{
+	return disk_gib(c->job->options, gib, count);
+}
+
+int pipe_plan_check(const json_t *options)
+{
+	uint64_t gib[PIPE_DISKS_MAX];
+	size_t count;
+
+	/* Whatever the reason: it is an option that is wrong. */
+	return strcmp(pipe_option(options, "way"), "local") != 0 &&
+			       disk_gib(options, gib, &count) < 0
+		       ? -EINVAL
+		       : 0;
 }
 
 int cloud_remove_image(struct course *c, const char *id)

@@ -54,8 +54,16 @@ int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pip
 		     size_t *count, json_t **options)
 {
 	CLEANUP_JSON json_t *changed = NULL;
-	int rc = pipe_options_modify(j->options, changes, pipe_job_state_now(j), j->phase,
-				     (uint64_t)time(NULL), problems, count, &changed);
+	enum pipe_state state = pipe_job_state_now(j);
+	int rc;
+
+	/* Cancelled: everything is given back, and a start begins anew. */
+	if (state == PIPE_STOPPED && !j->run)
+		state = PIPE_READY;
+	rc = pipe_options_modify(j->options, changes, state, j->phase, (uint64_t)time(NULL),
+				 problems, count, &changed);
+	if (rc == 0)
+		rc = pipe_plan_check(changed);
 
 	if (rc == 0 && options)
 		*options = steal_ptr(&changed);

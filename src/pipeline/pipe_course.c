@@ -207,11 +207,10 @@ static int decide_way(struct course *c)
 	if (*c->job->way)
 		return 0;
 	if (strcmp(way, "auto") == 0) {
-		/* ECS exports qcow2, which ENS wants, in Singapore but not in Beijing. */
-		bool beijing = strcmp(pipe_option(c->job->options, "intermediate_region"),
-				      "cn-beijing") == 0;
+		/* ENS wants qcow2. */
+		const char *region = pipe_option(c->job->options, "intermediate_region");
 
-		way = beijing ? "direct" : "ecs";
+		way = pipe_exports_qcow2(region) ? "ecs" : "direct";
 	}
 	return pipe_job_record(c->job, json_pack("{s:s, s:s}", "kind", "mark", "way", way));
 }

@@ -49,6 +49,10 @@ bool pipe_job_is_run(const struct pipe_job *j);
 void pipe_job_close(struct pipe_job *j);
 #define CLEANUP_JOB CLEANUP(pipe_job_close)
 
+/* Read the "plan" of a job in the cloud; -EINVAL when it cannot be read, or its disks are too many
+ * or too large. */
+int pipe_plan_check(const json_t *options);
+
 /* When the next run of a job with a frequency is due; 0: it has none. Unix time. */
 uint64_t pipe_job_next_run_s(const struct pipe_job *j);
 

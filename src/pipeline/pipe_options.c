@@ -129,6 +129,13 @@ static const struct key *key_of(const char *name)
 	return NULL;
 }
 
+bool pipe_option_is_text(const char *key)
+{
+	const struct key *k = key_of(key);
+
+	return k && (k->kind == TEXT || k->kind == NAME);
+}
+
 static bool word_in(const char *word, const char *words)
 {
 	size_t n = strlen(word);
@@ -150,10 +157,20 @@ static bool is_name(const char *text)
 	return *text && strchr(letters, *text) && text[strspn(text, all)] == '\0';
 }
 
+/* Of UTF-8, which jansson has checked: all bytes but those that continue a character. */
+static size_t characters(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
 static void check_text(struct check *c, const struct key *k, const json_t *v)
 {
 	const char *text = json_string_value(v);
-	size_t n = text ? strlen(text) : 0;
+	size_t n = text ? characters(text) : 0;
 
 	if (!text) {
 		problem(c, "InvalidParameter", k, "must be a text");
@@ -263,8 +280,8 @@ static void check_tags(struct check *c)
 		problem(c, "NumberExceed.Tags", k, "at most %d tags; these are %zu", PIPE_TAGS_MAX,
 			json_object_size(tags));
 	json_object_foreach (tags, name, v) {
-		if (!*name || strlen(name) > 128 || !json_is_string(v) ||
-		    strlen(json_string_value(v)) > 128)
+		if (!*name || characters(name) > 128 || !json_is_string(v) ||
+		    characters(json_string_value(v)) > 128)
 			problem(c, "InvalidParameter", k,
 				"\"%.40s\": key and value are texts of at most 128 characters",
 				name);
@@ -302,13 +319,15 @@ static void check_disks(struct check *c, bool cloud)
 /* RFC 3339 in UTC, to the second: the form of all times of the API. */
 static bool parse_time(const char *text, uint64_t *out)
 {
-	struct tm tm = {0};
+	struct tm tm = {0}, given;
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
 
 	if (!end || *end)
 		return false;
+	given = tm;
 	*out = (uint64_t)timegm(&tm);
-	return true;
+	/* The 31st of a month of 30 days has become another day. */
+	return given.tm_mday == tm.tm_mday && given.tm_sec == tm.tm_sec;
 }
 
 static void check_schedule(struct check *c, uint64_t now_s)
@@ -342,11 +361,13 @@ static void check_schedule(struct check *c, uint64_t now_s)
 	}
 }
 
+/* The address, or the net that it is in: the cloud does not take a net with bits of a host. */
 static void check_address(struct check *c, const char *key)
 {
 	const struct key *k = key_of(key);
 	const char *text = text_of(c, key), *slash = strchr(text, '/');
 	CLEANUP_FREE char *host = strndup(text, slash ? (size_t)(slash - text) : strlen(text));
+	char net[INET_ADDRSTRLEN];
 	struct in_addr address;
 	uint64_t bits = 32;
 
@@ -355,6 +376,11 @@ static void check_address(struct check *c, const char *key)
 		problem(c, "InvalidParameter", k, "must be an IPv4 address, or ADDRESS/BITS");
 	else if (bits == 0)
 		problem(c, "InvalidParameter", k, "must not open the instance to the whole world");
+	else if (ntohl(address.s_addr) & (uint32_t)(0xffffffffull >> bits)) {
+		address.s_addr &= htonl((uint32_t)(0xffffffffull << (32 - bits)));
+		inet_ntop(AF_INET, &address, net, sizeof(net));
+		json_object_set_new(c->out, key, json_sprintf("%s%s", net, slash));
+	}
 }
 
 static void check_bucket(struct check *c)
@@ -391,14 +417,32 @@ static void check_network(struct check *c)
 			"a vSwitch is looked for in the VPC of this name");
 }
 
-static void check_cloud(struct check *c)
+bool pipe_exports_qcow2(const char *region)
+{
+	return word_in(region, "ap-northeast-1 ap-southeast-1 ap-southeast-3 ap-southeast-5 "
+			       "eu-central-1 eu-west-1 me-east-1 us-east-1 us-west-1");
+}
+
+/* It would show in the import only, hours later. */
+static void check_export(struct check *c)
 {
 	const char *region = text_of(c, "intermediate_region");
 
+	if (strcmp(text_of(c, "way"), "ecs") == 0 && !pipe_exports_qcow2(region) &&
+	    strcmp(text_of(c, "image_format"), "qcow2") == 0)
+		problem(c, "InvalidParameter", key_of("way"),
+			"cannot be ecs in %.40s: ECS exports only RAW there, and ENS takes qcow2; "
+			"say direct or auto, or \"image_format\": \"raw\" to try all the same",
+			region);
+}
+
+static void check_cloud(struct check *c)
+{
 	check_bucket(c);
-	if (!*region)
+	if (!*text_of(c, "intermediate_region"))
 		json_object_set(c->out, "intermediate_region",
 				json_object_get(c->out, "storage_region"));
+	check_export(c);
 	if (has(c, "source_address"))
 		check_address(c, "source_address");
 	else
@@ -499,6 +543,11 @@ static bool in_time(enum until until, enum pipe_state state, enum pipe_phase pha
 	return false;
 }
 
+static bool can_be_cancelled(enum pipe_state state)
+{
+	return state == PIPE_STOPPED || state == PIPE_IN_ERROR;
+}
+
 int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_state state,
 			enum pipe_phase phase, uint64_t now_s, struct pipe_problem *problems,
 			size_t *problem_count, json_t **out)
@@ -527,8 +576,11 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 
 		if (k && !in_time(k->until, state, phase))
 			problem(&late, "ReplicationJob.InvalidStatus", k,
-				"cannot be changed in a job that is %s%s%s", pipe_state_name(state),
-				phase ? ": " : "", pipe_phase_name(phase));
+				"cannot be changed in a job that is %s%s%s%s",
+				pipe_state_name(state), phase ? ": " : "", pipe_phase_name(phase),
+				k->until == BEFORE_START && can_be_cancelled(state)
+					? "; cancel it first, which gives back what it made"
+					: "");
 		json_object_set(merged, name, v);
 	}
 	*problem_count = late.count;

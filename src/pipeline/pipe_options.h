@@ -12,6 +12,9 @@
 const char *pipe_option(const json_t *options, const char *key);
 uint64_t pipe_option_u64(const json_t *options, const char *key);
 
+/* Whether ECS heeds the format of an export there; elsewhere it writes RAW. */
+bool pipe_exports_qcow2(const char *region);
+
 /* A time of the API's form, as Unix seconds; false when there is none. */
 bool pipe_option_time(const json_t *options, const char *key, uint64_t *out);
 

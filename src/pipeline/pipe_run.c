@@ -123,6 +123,8 @@ int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
 			       "there are %u jobs already; delete those that are through", jobs);
 	if (rc == 0)
 		rc = check_name(root, "", name);
+	if (rc == 0)
+		rc = pipe_plan_check(options);
 	if (rc < 0)
 		return rc;
 	new_id(id);
@@ -193,7 +195,8 @@ static int wait_next(struct course *c)
 	return rc < 0 ? rc : c->job->last_run || next_run_due(c);
 }
 
-/* What a process waits for that finds the job as it is: 1 to begin, 0 when there is nothing to do. */
+/* What a process waits for that finds the job as it is: 1 to begin, 0 when there is nothing to do.
+ */
 static int wait_first(struct course *c, enum pipe_verb verb)
 {
 	int rc = 0;

@@ -110,13 +110,17 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 			enum pipe_phase phase, uint64_t now_s, struct pipe_problem *problems,
 			size_t *problem_count, json_t **out);
 
+/* Whether the key's value is any text, so that "6.8" is no number. */
+bool pipe_option_is_text(const char *key);
+
 /* ---------------------------------------------------------------------------------------- jobs */
 
 #define PIPE_ID_BYTES 24 /* "j-" and 16 hex digits, with its NUL */
 
 /*
  * Make a job in a new directory of ROOT (made when missing). options: checked and completed. Names
- * are unique: code ReplicationJobName.Duplicate. The id goes to ID.
+ * are unique: code ReplicationJobName.Duplicate. A "plan" is read, and must be one that the way can
+ * take. The id goes to ID.
  */
 int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES]);
 

@@ -207,8 +207,8 @@ static void codes_of(const char *text, char out[1024])
 		snprintf(out + strlen(out), 1024 - strlen(out), " %s", problems[i].code);
 }
 
-#define CLOUD_OF(bucket, address)                                                 \
-	"\"way\":\"ecs\",\"bucket\":\"" bucket "\",\"source_address\":\"" address \
+#define CLOUD_OF(bucket, address)                                                  \
+	"\"way\":\"auto\",\"bucket\":\"" bucket "\",\"source_address\":\"" address \
 	"\",\"disks\":[{\"size_gib\":20}]"
 #define CLOUD CLOUD_OF("b-1", "192.0.2.7")
 
@@ -262,13 +262,27 @@ static void each_option_has_its_limits_and_smcs_name(void **state)
 		{"{" CLOUD ",\"vpc_name\":\"n\",\"vswitch_id\":\"vsw-1\"}",
 		 " InvalidParameter.VpcName"},
 		{"{" CLOUD ",\"vswitch_name\":\"n\"}", " MissingParameter.VpcName"},
-		{"{\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"0.0.0.0/0\",\"disks\":"
+		{"{" CLOUD ",\"way\":\"ecs\"}", " InvalidParameter.TargetType"},
+		{"{" CLOUD ",\"way\":\"ecs\",\"image_format\":\"raw\"}", ""},
+		{"{" CLOUD ",\"way\":\"ecs\",\"storage_region\":\"ap-southeast-1\"}", ""},
+		{"{" CLOUD ",\"way\":\"ecs\",\"intermediate_region\":\"us-west-1\"}", ""},
+		{"{" CLOUD ",\"way\":\"ecs\",\"intermediate_region\":\"us-west\"}",
+		 " InvalidParameter.TargetType"},
+		{"{\"description\":\"描述\"}", ""},
+		{"{\"description\":\"描\"}", " InvalidParameter.Description"},
+		{"{\"scheduled_start\":\"2027-01-32T00:00:00Z\"}",
+		 " InvalidParameter.ScheduledStartTime"},
+		{"{\"scheduled_start\":\"2027-02-30T00:00:00Z\"}",
+		 " InvalidParameter.ScheduledStartTime"},
+		{"{\"way\":\"direct\",\"bucket\":\"b-1\",\"source_address\":\"0.0.0.0/"
+		 "0\",\"disks\":"
 		 "[{\"size_gib\":20}]}",
 		 " InvalidParameter.SourceCidrIp"},
-		{"{\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"10.0.0.256\",\"disks\":"
+		{"{\"way\":\"direct\",\"bucket\":\"b-1\",\"source_address\":\"10.0.0.256\","
+		 "\"disks\":"
 		 "[{\"size_gib\":19},{\"size_gib\":501}]}",
 		 " InvalidParameter.Disks InvalidParameter.Disks InvalidParameter.SourceCidrIp"},
-		{"{\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"10.0.0.1\",\"disks\":"
+		{"{\"way\":\"direct\",\"bucket\":\"b-1\",\"source_address\":\"10.0.0.1\",\"disks\":"
 		 "[{\"size_gib\":20},{\"size_gib\":500},{\"size_gib\":1},{\"size_gib\":1},"
 		 "{\"size_gib\":1},{\"size_gib\":1}]}",
 		 " ReplicationJobDataDiskIndex.Invalid"},
@@ -300,6 +314,44 @@ static void each_option_has_its_limits_and_smcs_name(void **state)
 		codes_of(cases[i].given, codes);
 		if (strcmp(codes, cases[i].codes) != 0)
 			fail_msg("%s gives \"%s\"", cases[i].given, codes);
+	}
+}
+
+/* Of 128 characters, as the cloud counts them, not bytes. */
+static void tags_are_as_long_as_the_cloud_takes_them(void **state)
+{
+	char text[1024], codes[1024];
+
+	(void)state;
+	for (unsigned n = 128; n <= 129; n++) {
+		snprintf(text, sizeof(text), "{\"tags\":{\"");
+		for (unsigned i = 0; i < n; i++)
+			snprintf(text + strlen(text), 4, "\xe9\x94\xae");
+		snprintf(text + strlen(text), 16, "\":\"v\"}}");
+		codes_of(text, codes);
+		assert_string_equal(codes, n == 128 ? "" : " InvalidParameter.Tag");
+	}
+}
+
+/* The cloud takes a net only without bits of a host in it. */
+static void an_address_with_bits_is_the_net_that_it_is_in(void **state)
+{
+	static const char *const cases[][2] = {{"192.0.2.7", "192.0.2.7"},
+					       {"192.0.2.7/32", "192.0.2.7/32"},
+					       {"192.0.2.7/24", "192.0.2.0/24"},
+					       {"192.0.2.255/31", "192.0.2.254/31"},
+					       {"200.1.2.3/1", "128.0.0.0/1"}};
+	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP_JSON json_t *given = json_loads("{" CLOUD "}", 0, NULL);
+		CLEANUP_JSON json_t *done = NULL;
+
+		json_object_set_new(given, "source_address", json_string(cases[i][0]));
+		assert_int_equal(pipe_options_check(given, NOW, problems, &n, &done), 0);
+		assert_string_equal(pipe_option(done, "source_address"), cases[i][1]);
 	}
 }
 
@@ -423,6 +475,8 @@ int main(void)
 		cmocka_unit_test(a_job_expires_only_while_nobody_runs_it),
 		cmocka_unit_test(each_option_has_its_limits_and_smcs_name),
 		cmocka_unit_test(twenty_tags_are_taken_and_twenty_one_are_not),
+		cmocka_unit_test(tags_are_as_long_as_the_cloud_takes_them),
+		cmocka_unit_test(an_address_with_bits_is_the_net_that_it_is_in),
 		cmocka_unit_test(options_change_only_as_long_as_they_may),
 		cmocka_unit_test(every_change_that_is_too_late_is_named_at_once),
 		cmocka_unit_test(what_is_no_plan_of_disks_makes_no_images),

@@ -339,7 +339,7 @@ static void a_job_that_cannot_be_tidied_keeps_no_other_from_it(void **state)
 	(void)state;
 	unsetenv("ALIBABA_CLOUD_ACCESS_KEY_ID");
 	unsetenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
-	make_job("{\"way\":\"ecs\",\"bucket\":\"b-1\",\"source_address\":\"192.0.2.7\",\"disks\":"
+	make_job("{\"way\":\"auto\",\"bucket\":\"b-1\",\"source_address\":\"192.0.2.7\",\"disks\":"
 		 "[{\"size_gib\":20}]}",
 		 PIPE_STOPPED, 0, 38 * PIPE_DAY_S, stays);
 	{

@@ -28,6 +28,10 @@ def failed_on_the_way(folder):
         check_clean(emulator.state())
 
 
+BEFORE_INSTANCE = {"vpc", "vswitch", "security-group", "program"}
+KEPT = BEFORE_INSTANCE | {"instance", "snapshots", "image", "export"}
+
+
 def kept_and_what_it_costs(folder):
     """A job that failed behind its copy keeps what it needs to go on, and says what that costs and how to be rid of it; also where
     the price may not be asked for. The order that it names then gives everything back."""
@@ -46,7 +50,7 @@ def kept_and_what_it_costs(folder):
             kept = {k["what"]: k for k in job.status()["kept"]}
             things = emulator.state()["things"]
             instance = things["instance"][0]
-            if kept.keys() != {"instance", "snapshots", "image", "export"} or kept["instance"]["id"] != instance["id"]:
+            if kept.keys() != KEPT or kept["instance"]["id"] != instance["id"]:
                 raise Failed(f"kept: {kept}; there: {things}")
             if "disks of 20 + 20 GiB" not in kept["instance"]["costs"] or price not in kept["instance"]["costs"]:
                 raise Failed(f"costs: {kept['instance']['costs']}")
@@ -62,7 +66,7 @@ def kept_and_what_it_costs(folder):
         os.makedirs(os.path.join(folder, "none"))
         source, job = job_of(os.path.join(folder, "none"), emulator, way="ecs", **SINGAPORE)
         job.run()
-        if job.follow(source) != 1 or job.status()["kept"]:
+        if job.follow(source) != 1 or {k["what"] for k in job.status()["kept"]} != BEFORE_INSTANCE:
             raise Failed(f"without an instance there is kept: {job.status()}")
 
 
@@ -202,6 +206,28 @@ def incremental(folder):
             imports = [c for c in emulator.calls() if c["action"] == "ImportImage"]
             if any(c["params"].get("LicenseType") != "BYOL" for c in imports):
                 raise Failed(f"imported by {imports}")
+
+
+def corrected(folder):
+    """A bucket in another region ends the job before anything is made, and says so. Cancelled, the job takes another bucket."""
+    with Emulator(folder) as emulator:
+        source, job = job_of(folder, emulator, way="direct", **{**BEIJING, "bucket": SINGAPORE["bucket"]})
+        job.run()
+        if job.follow(source) != 1 or job.status()["error"]["code"] != "InvalidOSSBucket.NotMatched":
+            raise Failed(f"it is not told that the bucket is elsewhere:\n{job.tail()}")
+        right = f"bucket={BEIJING['bucket']}"
+        try:
+            job.order("modify", right)
+            raise Failed("the bucket of a job that has begun was changed")
+        except Failed as why:
+            if "cancel it first" not in str(why):
+                raise
+        job.order("cancel")
+        job.order("modify", right)
+        job.start()
+        if job.follow(source) != 0:
+            raise Failed(job.tail())
+        check_clean(emulator.state())
 
 
 def opened_to_the_source_alone(folder):
