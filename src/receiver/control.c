@@ -54,12 +54,24 @@ static size_t decode_basic(const char *text, char *out, size_t out_bytes)
 	return used;
 }
 
-/* Bearer for programs; Basic with the token as password for people's browsers. */
+/* The token itself, or what people have at hand: the activation code that holds it. */
+static enum token_verdict check_password(const struct control *c, const char *password)
+{
+	char token[2 * WIRE_TOKEN_BYTES + 1];
+	struct wire_activation code;
+
+	if (wire_activation_parse(password, &code) == 0) {
+		hex_encode(code.token, WIRE_TOKEN_BYTES, token);
+		password = token;
+	}
+	return token_check(c->receiver->token, password, strlen(password));
+}
+
+/* Bearer for programs; Basic for people's browsers, with any user. */
 static enum token_verdict check_token(struct control *c, struct MHD_Connection *mhd)
 {
 	const char *header = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Authorization");
-	char pair[128];
-	size_t bytes;
+	char pair[WIRE_ACTIVATION_TEXT + 64] = "";
 	const char *colon;
 
 	if (!header)
@@ -68,11 +80,8 @@ static enum token_verdict check_token(struct control *c, struct MHD_Connection *
 		return token_check(c->receiver->token, header + 7, strlen(header + 7));
 	if (strncmp(header, "Basic ", 6) != 0)
 		return TOKEN_WRONG;
-	bytes = decode_basic(header + 6, pair, sizeof(pair));
-	colon = memchr(pair, ':', bytes);
-	if (!colon)
-		return TOKEN_WRONG;
-	return token_check(c->receiver->token, colon + 1, bytes - (size_t)(colon + 1 - pair));
+	colon = decode_basic(header + 6, pair, sizeof(pair) - 1) ? strchr(pair, ':') : NULL;
+	return colon ? check_password(c, colon + 1) : TOKEN_WRONG;
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *mhd, struct control_reply *r)
@@ -180,7 +189,8 @@ static void refuse(struct control *c, struct MHD_Connection *mhd, unsigned statu
 {
 	if (status == 401)
 		control_error(out, 401, "TOKEN_REFUSED", token_verdict_text(check_token(c, mhd)),
-			      "use the activation code that this receiver printed");
+			      "use the activation code that this receiver printed; in a browser as "
+			      "the password, with any user name");
 	else if (status == 404)
 		control_path_unknown(out);
 	else if (status == 413)

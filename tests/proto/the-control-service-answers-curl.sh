@@ -23,6 +23,11 @@ control GET / | grep -q 'Running: &lt;b&gt;Syncing'
 control PUT /v1/log 'a line' | grep -q '"bytes": 6'
 control GET /metrics | tail -n 1 | grep -qx '# EOF'
 control GET /metrics | grep -q '^coldlift_disk_chunks{disk="0"} 3$'
-# A browser shows the token as a password.
-curl -sS --cacert "$work/state/cert.pem" -u "me:$token" "https://localhost:$control_port/" | grep -q 'Coldlift receiver'
+# A browser asks for a password: the activation code, or the token in it.
+for password in "$activation" "$token"; do
+	curl -sS --cacert "$work/state/cert.pem" -u "me:$password" "https://localhost:$control_port/" | grep -q 'Coldlift receiver'
+done
+for wrong in "${activation%?}" "${activation}AAAA" "$(tr 0-9a-f 1-9a-f0 <<<"$token")" coldlift1.; do
+	curl -sS --cacert "$work/state/cert.pem" -u "me:$wrong" "https://localhost:$control_port/" | grep -q TOKEN_REFUSED
+done
 [ "$(curl -sS -o /dev/null -w '%{http_code}' --cacert "$work/state/cert.pem" "https://localhost:$control_port/")" = 401 ]
