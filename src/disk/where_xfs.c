@@ -18,6 +18,7 @@
 #include "base/cursor.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/run.h"
 
@@ -83,6 +84,7 @@ static const struct {
 	enum disk_place_kind kind;
 	const char *what;
 } types[] = {
+	{"unknown", DISK_PLACE_UNKNOWN, "a place of which no inode is known that has it"},
 	{"free1", DISK_PLACE_UNUSED, "free space"},
 	{"free2", DISK_PLACE_UNUSED, "free space"},
 	{"freelist", DISK_PLACE_UNUSED, "free space"},
@@ -142,32 +144,79 @@ static int take_line(void *ctx, const char *line)
 	return 0;
 }
 
-/* xfs_db -r -c "blockget -n" and for each block -c "daddr N" -c "blockuse -n" PATH */
+/* As many of these blocks as follow each other inside one allocation group. */
+static size_t run_of(const struct xfs *x, const struct where_block *b, size_t count)
+{
+	size_t n = 1;
+
+	while (n < count && b[n].block == b[0].block + n && b[n].block % x->ag_blocks != 0)
+		n++;
+	return n;
+}
+
+/*
+ * xfs_db -r -c "blockget -n", and for each run of blocks -c "daddr N" -c "blockuse -n -c COUNT". To
+ * go to a place is to read it, which is what cannot be done with bad blocks; so it goes to the one
+ * before them and is asked for one more.
+ */
 static int ask(struct xfs *x)
 {
 	struct where_request *w = x->w;
 	const char **argv = arena_alloc(w->arena, (4 * w->block_count + 8) * sizeof(*argv));
-	size_t n = 0;
+	size_t n = 0, run;
 
 	argv[n++] = "xfs_db";
 	argv[n++] = "-r";
 	argv[n++] = "-c";
 	argv[n++] = "blockget -n";
-	for (size_t i = 0; i < w->block_count; i++) {
-		if (w->blocks[i].block >= x->blocks) {
+	for (size_t i = 0; i < w->block_count; i += run) {
+		uint64_t block = w->blocks[i].block;
+		unsigned before = block % x->ag_blocks != 0;
+
+		run = 1;
+		if (block >= x->blocks) {
 			w->blocks[i].kind = DISK_PLACE_UNUSED;
 			w->blocks[i].what = "behind the end of the file system";
 			continue;
 		}
+		run = run_of(x, &w->blocks[i], w->block_count - i);
+		run = (size_t)min_of((uint64_t)run, x->blocks - block);
 		argv[n++] = "-c";
 		argv[n++] = arena_printf(w->arena, "daddr %" PRIu64,
-					 w->blocks[i].block * (x->block_bytes / SECTOR_BYTES));
+					 (block - before) * (x->block_bytes / SECTOR_BYTES));
 		argv[n++] = "-c";
-		argv[n++] = "blockuse -n";
+		argv[n++] = arena_printf(w->arena, "blockuse -n -c %zu", run + before);
 	}
 	argv[n++] = w->path;
 	argv[n] = NULL;
 	return run_lines(argv, DB_DEADLINE_MS, take_line, x);
+}
+
+/* Where metadata cannot be read, xfs_db complains and still tells what it knows. */
+static int take_rest(struct xfs *x, int rc)
+{
+	struct where_request *w = x->w;
+	size_t told = 0;
+
+	for (size_t i = 0; i < w->block_count; i++)
+		told += w->blocks[i].what != NULL;
+	if (rc < 0 && !told)
+		return rc;
+	if (rc < 0)
+		log_warn("%s: not all of its metadata can be read, so names may be lacking (%s)",
+			 w->path, err_reason());
+	for (size_t i = 0; i < w->block_count; i++) {
+		struct where_block *b = &w->blocks[i];
+
+		if (b->what)
+			continue;
+		b->what = "a place that its metadata does not tell of";
+		if (b->block % x->ag_blocks == 0) {
+			b->kind = DISK_PLACE_METADATA;
+			b->what = "superblock and headers of an allocation group";
+		}
+	}
+	return 0;
 }
 
 int where_xfs(struct where_request *w)
@@ -183,5 +232,5 @@ int where_xfs(struct where_request *w)
 	if (rc < 0)
 		return rc;
 	where_blocks(w, x.block_bytes, BLOCKS_MAX);
-	return ask(&x);
+	return take_rest(&x, ask(&x));
 }
