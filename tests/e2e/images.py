@@ -14,7 +14,7 @@ from store import MIB, Work, crc64, program, qemu
 
 
 def order_of(store, disks, numbers=range(1, 41), **more):
-    return {"order": "job-1", "patience_ms": 60000, "stall_s": 2,
+    return {"order": "job-1", "patience_ms": 200000, "stall_s": 100,
             "disks": [{"index": i, "part_bytes": MIB, "urls": store.urls(f"disk{i}", numbers), **d}
                       for i, d in enumerate(disks)], **more}
 
@@ -76,7 +76,7 @@ def forgery_proof(work):
     """Disks that are known by SHA-256: what was copied is compared by it, and the image carries the root over it."""
     store = work.store()
     sources = work.disks(12 * MIB + 512, 3 * MIB)
-    store.slow_s = 0.05
+    store.slow_s = 0.3
     r = work.receiver.start()
     r.send(*sources, digest="sha-256")
     r.order(order_of(store, [{}, {"format": "raw"}]))
@@ -118,7 +118,7 @@ def faulty(work):
     store.fault = fault
     r = work.receiver.start()
     r.send(source)
-    r.order(order_of(store, [{}]))
+    r.order(order_of(store, [{}], stall_s=2))
     seen = []
     p = r.wait(lambda p: seen.append(p.get("code")) or is_finished(p), "finished")
     check(work, store, p, [source])
@@ -142,7 +142,7 @@ def killed(work):
     """Killed again and again, it goes on by itself, and sends no part twice that the store had confirmed."""
     store = work.store()
     (source,) = work.disks(40 * MIB)
-    store.slow_s = 0.05
+    store.slow_s = 0.3
     r = work.receiver.start()
     r.send(source)
     r.order(order_of(store, [{}]))
@@ -236,7 +236,7 @@ def errors(work):
     ]
     for fault, code in cases:
         store.fault = lambda _, key, number, attempt, f=fault: f if number == 3 else None
-        r.order(order_of(store, [{}], patience_ms=1500 if code == "UPLOAD_UNREACHABLE" else 60000))
+        r.order(order_of(store, [{}], patience_ms=1500 if code == "UPLOAD_UNREACHABLE" else 200000))
         p = r.wait(lambda p: p["state"] == "InError", code)
         assert p["code"] == code and p["message"] and p["advice"], p
     # Still so after a restart, once it has tried again.
@@ -371,7 +371,7 @@ def dropped(work):
     r.wait(lambda p: store.attempts.get(("disk0", 5)), "in the middle")
     start = time.monotonic()
     r.drop()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     store.fault = lambda *_: None
     store.objects.clear()
     r.order({**order_of(store, [{}]), "order": "job-2"})
@@ -420,10 +420,10 @@ def paused(work):
     r = work.receiver.start()
     r.send(source)
     o = order_of(store, [{"format": "raw"}], numbers=range(1, 60))
-    # Slow enough to be paused in the middle: 40 MiB at 40 Mbit/s are 8 s.
-    r.order({**o, "rate_mbit": 40})
-    p = r.wait(lambda p: p["disks"][0]["parts_done"] > 3, "under way")
-    assert p["rate_mbit"] == 40 and p["paused"] is False, p
+    # Slow enough to be paused in the middle: 40 MiB at 10 Mbit/s are 32 s.
+    r.order({**o, "rate_mbit": 10})
+    p = r.wait(lambda p: p["disks"][0]["parts_done"] > 1, "under way")
+    assert p["rate_mbit"] == 10 and p["paused"] is False, p
     p = r.order({**o, "pause": True})
     assert p["paused"] is True and p["state"] == "Running", p
     # What is under way ends; then nothing is sent.
@@ -439,7 +439,7 @@ def paused(work):
     start = time.monotonic()
     r.order({**o, "pause": False, "rate_mbit": 0})
     p = r.wait(is_finished, "finished")
-    assert p["rate_mbit"] is None and time.monotonic() - start < 5, p
+    assert p["rate_mbit"] is None and time.monotonic() - start < 25, p
     check(work, store, p, [source])
     root = p["disks"][0]["root"]
     r.drop()
