@@ -7,8 +7,9 @@ from email.utils import formatdate
 
 
 class Clock:
-    def __init__(self, scale, skew_s=0.0):
+    def __init__(self, scale, skew_s=0.0, held=False):
         self.scale = scale
+        self.held = held
         self.skew_s = skew_s
         self.born = time.monotonic()
 
@@ -28,3 +29,5 @@ class Clock:
 
     async def sleep(self, cloud_seconds):
         await asyncio.sleep(cloud_seconds * self.scale)
+        while self.held:
+            await asyncio.sleep(0.01)

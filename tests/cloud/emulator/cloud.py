@@ -30,7 +30,7 @@ class Cloud:
     def begin(self, folder):
         """An account in which nothing was ever made."""
         config = self.config
-        self.clock = Clock(config["time_scale"], config["skew_s"])
+        self.clock = Clock(config["time_scale"], config["skew_s"], config["hold"])
         self.store = Store(self.clock, config, folder)
         self.faults = Faults(config["seed"])
         for rule in config["faults"]:

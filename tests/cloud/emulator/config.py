@@ -5,6 +5,7 @@ import copy
 
 DEFAULTS = {
     "seed": 1,
+    "hold": False,  # nothing that takes time comes to its end while this is set
     "time_scale": 0.01,
     "skew_s": 0,
     # How long what was made does not show in Describe calls.

@@ -17,11 +17,18 @@ const code = async (action, parameters, wanted) => assert.strictEqual(await refu
 const done = (taskId) => until('export', () => callEcs('DescribeTaskAttribute', { regionId: region, taskId }).catch((e) => e),
 	(r) => /Finished|Failed/.test(r.taskStatus || ''));
 
+// While it is held, what is pending stays so: a state that lasts some milliseconds is met for certain.
+const hold = (on) => emulator('PATCH', 'config', { hold: on });
+
 async function setUp() {
+	await hold(true);
 	const { vpcId } = await callVpc('CreateVpc', { regionId: region, cidrBlock: '10.0.0.0/16' });
 	const early = () => callVpc('CreateVSwitch', { regionId: region, vpcId, zoneId: 'ap-southeast-1a', cidrBlock: '10.0.1.0/24' });
 	assert.strictEqual(await refusal(early()), 'IncorrectVpcStatus');
-	const { vSwitchId } = await until('vSwitch', () => early().catch((e) => e), (r) => r.vSwitchId);
+	await hold(false);
+	await until('VPC', () => callVpc('DescribeVpcs', { regionId: region, vpcId }), (r) => r.vpcs.vpc[0]?.status === 'Available');
+	await hold(true);
+	const { vSwitchId } = await early();
 	const { securityGroupId } = await callEcs('CreateSecurityGroup', { regionId: region, vpcId });
 	return { vpcId, vSwitchId, securityGroupId };
 }
@@ -30,6 +37,7 @@ async function instance(net) {
 	const wanted = { imageId: publicImage, instanceType: 'ecs.e-c1m1.large', securityGroupId: net.securityGroupId,
 		vSwitchId: net.vSwitchId, dataDisk: [{ category: 'cloud_essd', performanceLevel: 'PL0', size: 1 }] };
 	await code('RunInstances', wanted, 'IncorrectVSwitchStatus');
+	await hold(false);
 	await until('vSwitch', () => callVpc('DescribeVSwitches', { regionId: region, vSwitchId: net.vSwitchId }),
 		(r) => r.vSwitches.vSwitch[0]?.status === 'Available');
 	await code('RunInstances', { ...wanted, dataDisk: [{ category: 'cloud_efficiency', size: 19 }] },
@@ -39,11 +47,13 @@ async function instance(net) {
 	await emulator('PATCH', 'config', { sold_out: [] });
 	const dry = await refusal(callEcs('RunInstances', { regionId: region, ...wanted, dryRun: true }));
 	assert.strictEqual(dry, 'DryRunOperation');
+	await hold(true);
 	const { instanceIdSets } = await callEcs('RunInstances', { regionId: region, ...wanted, clientToken: 'one' });
 	const again = await callEcs('RunInstances', { regionId: region, ...wanted, clientToken: 'one' });
 	assert.deepStrictEqual(again.instanceIdSets, instanceIdSets);
 	const instanceId = instanceIdSets.instanceIdSet[0];
 	await code('DeleteInstance', { instanceId, force: true, regionId: undefined }, 'IncorrectInstanceStatus.Initializing');
+	await hold(false);
 	await instanceIs(instanceId, 'Running');
 	await code('DeleteInstance', { instanceId, regionId: undefined }, 'IncorrectInstanceStatus');
 	await code('DeleteSecurityGroup', { securityGroupId: net.securityGroupId }, 'DependencyViolation');
@@ -57,10 +67,12 @@ async function snapshot(instanceId) {
 	const { diskId } = disks.disk[0];
 	await code('CreateSnapshot', { diskId, regionId: undefined }, 'IncorrectDiskStatus.NeverUsed');
 	await fetch(`${process.env.endpoint}/_emulator/disk/${diskId}?offset=4096`, { method: 'PUT', body: 'something' });
+	await hold(true);
 	const lost = await callEcs('CreateSnapshot', { diskId });
 	await code('CreateSnapshot', { diskId, regionId: undefined }, 'IncorrectDiskStatus.CreatingSnapshot');
 	await code('CreateImage', { imageName: 'early', snapshotId: lost.snapshotId }, 'InvalidSnapshotId.NotReady');
 	await callEcs('StopInstance', { instanceId });
+	await hold(false);
 	await instanceIs(instanceId, 'Stopped');
 	const seen = await callEcs('DescribeSnapshots', { regionId: region, snapshotIds: JSON.stringify([lost.snapshotId]) });
 	assert.strictEqual(seen.snapshots.snapshot[0].status, 'failed', 'a stop does away with a snapshot under way');
@@ -81,10 +93,12 @@ async function image(snapshotId) {
 		'OperationDenied');
 	await code('CreateImage', { ...wanted, diskDeviceMapping: [system, { snapshotId, diskType: 'data', device: '/dev/xvda' }] },
 		'InvalidDevice.Malformed');
+	await hold(true);
 	const { imageId } = await callEcs('CreateImage', { regionId: region, ...wanted });
 	await code('CreateImage', wanted, 'InvalidImageName.Duplicated');
 	const shown = await callEcs('DescribeImages', { regionId: region, imageId });
 	assert.strictEqual(shown.images.image.length, 0, 'an image that is being made does not show unless its state is asked for');
+	await hold(false);
 	await until('image', () => callEcs('DescribeImages', { regionId: region, imageId }), (r) => r.images.image.length === 1);
 	await code('DeleteSnapshot', { snapshotId, regionId: undefined }, 'SnapshotCreatedImage');
 	return imageId;
@@ -99,9 +113,11 @@ async function exports_(imageId) {
 	await emulator('PATCH', 'config', { roles: ['AliyunECSImageExportDefaultRole'], whitelists: { export_image: false } });
 	await code('ExportImage', wanted, 'UserNotInTheWhiteList');
 	await emulator('PATCH', 'config', { whitelists: { export_image: true }, failures: { export: 1 } });
+	await hold(true);
 	const failing = await callEcs('ExportImage', { regionId: region, ...wanted });
 	await code('ExportImage', wanted, 'ImageIsExporting');
 	await code('DeleteImage', { imageId }, 'ImageIsExporting');
+	await hold(false);
 	const failed = await done(failing.taskId);
 	assert.deepStrictEqual([failed.taskStatus, failed.failedCount], ['Failed', 1]);
 	await emulator('PATCH', 'config', { export_answers_task_id: false, quotas: { weekly_exports: 2 } });
