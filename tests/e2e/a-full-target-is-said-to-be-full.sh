@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The receiver's file system has less room than the disk needs, at first not even enough for the journal. That is said
 # with what to do, and when there is room, the next run goes on: the receiver is not started again.
+export OWN_MOUNTS=${OWN_MOUNTS:-wanted}
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

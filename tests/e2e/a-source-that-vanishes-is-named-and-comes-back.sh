@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The source's disk goes away in the middle (its file system is shut down, so that every read fails): the copy ends
 # with a code, the disk and what to do, after some patience; with the disk back, the same command sends only what is lacking.
-# Mounts of its own: another test's namespace would keep a file system that was shut down, and give it back so.
-[ -n "${OWN_MOUNTS:-}" ] || exec env OWN_MOUNTS=1 unshare --mount "$0"
+export OWN_MOUNTS=${OWN_MOUNTS:-wanted}
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

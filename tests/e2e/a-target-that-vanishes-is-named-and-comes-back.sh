@@ -2,8 +2,7 @@
 # The receiver's disk goes away in the middle (its file system is shut down, so that every write fails): the migrator ends
 # with a code, the place and what to do; with the disk back and the receiver started again, the same command ends equal and
 # sends no more than what was not durable.
-# Mounts of its own: another test's namespace would keep a file system that was shut down, and give it back so.
-[ -n "${OWN_MOUNTS:-}" ] || exec env OWN_MOUNTS=1 unshare --mount "$0"
+export OWN_MOUNTS=${OWN_MOUNTS:-wanted}
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

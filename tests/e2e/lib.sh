@@ -1,9 +1,16 @@
 # Sourced by the tests of this folder: a receiver on loopback with sparse files, and a migrator that sends
 # to it. Ends everything it started, and removes its folder, on any exit. Programs come from build/musl when
 # that is there (what ships), else from build/host; MIGRATOR and RECEIVER name others.
+#
+# A test that mounts says OWN_MOUNTS=${OWN_MOUNTS:-wanted} before it sources this, and is started again in a mount namespace
+# of its own: one that another test makes meanwhile would hold a copy of the mount, so that umount unmounts nothing.
 # shellcheck shell=bash
 set -eu
 export PATH=$PATH:/usr/sbin:/sbin
+if [ "${OWN_MOUNTS:-}" = wanted ]; then
+	unshare --mount true 2>/dev/null || { echo "a mount namespace is not allowed here" && exit 77; }
+	OWN_MOUNTS=given exec unshare --mount "$0"
+fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$root/build/musl

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ext4 and XFS that the kernel has written: files made, deleted and made again. The copy has the same files,
 # passes its checker, and holds nothing that was deleted. One that was not unmounted is copied whole.
+export OWN_MOUNTS=${OWN_MOUNTS:-wanted}
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
