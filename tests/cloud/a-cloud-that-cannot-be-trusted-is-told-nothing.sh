@@ -108,7 +108,7 @@ while True:
     threading.Thread(target=pump, args=(server, client), daemon=True).start()
 PY
 serve far.pem
-timeout 60 python3 "$work/proxy.py" "$port" >"$work/proxied" &
+timeout 300 python3 "$work/proxy.py" "$port" >"$work/proxied" &
 proxy_pid=$!
 until [ -s "$work/proxied" ]; do kill -0 "$proxy_pid" || exit 1; sleep 0.05; done
 nowhere=http://127.0.0.1:1

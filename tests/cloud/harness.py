@@ -128,7 +128,7 @@ class Source:
         """Returns the result of `migrator send`."""
         with open(os.path.join(self.folder, "migrator.log"), "ab") as log:
             return subprocess.run([program("migrator"), "send", "--activation", activation, "--quiet", *self.disks],
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=240, check=False).returncode
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=600, check=False).returncode
 
     def begin(self, activation, *options):
         """`migrator send` beside us; its result is its output."""
@@ -157,7 +157,7 @@ class Source:
         request = urllib.request.Request(f"https://{host}:{port}{path}", body, {"Authorization": f"Bearer {token}"},
                                          method=method)
         try:
-            with urllib.request.urlopen(request, context=context, timeout=20) as reply:
+            with urllib.request.urlopen(request, context=context, timeout=60) as reply:
                 return json.load(reply)
         except (OSError, urllib.error.URLError, ValueError):
             return None
@@ -195,7 +195,7 @@ class Job:
 
     def order(self, *words):
         told = subprocess.run([program("pipeline"), words[0], "--state", self.state, "web1", *words[1:]], capture_output=True,
-                              text=True, check=False, timeout=120, env=self.emulator.environment())
+                              text=True, check=False, timeout=300, env=self.emulator.environment())
         if told.returncode:
             raise Failed(f"pipeline {' '.join(words)}: {told.stdout}{told.stderr}")
 
@@ -226,7 +226,7 @@ class Job:
     def ended(self):
         return self.process.poll() is not None
 
-    def follow(self, source, seconds=120):
+    def follow(self, source, seconds=400):
         """Be the source for this process of the job, until it ends; its exit status (negative: of a signal)."""
         until = time.monotonic() + seconds
         while not self.ended():

@@ -112,7 +112,8 @@ def latencies(seconds):
 
 stop, drip, held = threading.Event(), [], []
 honest = opened(1)
-alone = statistics.median(latencies(3))
+taken = latencies(3)
+alone, worst_alone = statistics.median(taken), max(taken)
 before = rss_mib()
 refused = 0
 for i in range(60):
@@ -124,7 +125,7 @@ for i in range(60):
     (never_reads, drips, reads_back, writes_much if i < 8 else never_reads)[i % 4](s)
 # Bodies that never end: 40 of 15 MiB are announced, and as much sent as is taken.
 for _ in range(40):
-    s = context.wrap_socket(socket.create_connection(("127.0.0.1", control), timeout=5), server_hostname="localhost")
+    s = context.wrap_socket(socket.create_connection(("127.0.0.1", control), timeout=60), server_hostname="localhost")
     held.append(s)
     s.sendall(b"PUT /v1/artefact/job.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + b"\r\nContent-Length: 15728640\r\n\r\n")
     s.settimeout(0.5)
@@ -144,13 +145,13 @@ median, worst = statistics.median(taken), max(taken)
 print(f"alone {alone * 1000:.0f} ms; beside {len(held)} greedy connections ({refused} more refused) median {median * 1000:.0f} ms, "
       f"worst {worst * 1000:.0f} ms of {len(taken)}; memory {before:.0f} MiB, at most {peak:.0f} MiB")
 assert refused >= 20
-assert median < max(0.5, 20 * alone) and worst < 10
+assert median < max(0.5, 20 * alone) and worst < max(10, 20 * worst_alone)
 assert peak < 200, peak
 END
 python3 "$work/greed.py" "$data_port" "$control_port" "$token" "$work" "$receiver_pid"
 kill -0 "$receiver_pid"
 # When they are gone, all is as before.
-for _ in $(seq 100); do
+for _ in $(seq 1000); do
 	[ "$(nbdinfo --size "$(uri "$token/disk1")" 2>/dev/null)" = 16777216 ] && break
 	sleep 0.1
 done

@@ -58,7 +58,7 @@ if [ "$(id -u)" = 0 ] || [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null
 	sleep 1000 &
 	free=$!
 	until [ "$(cat /proc/$free/comm)" = sleep ]; do sleep 0.05; done
-	sleep 0.2
+	until grep -q '^State:.S' /proc/$free/status; do sleep 0.05; done
 	tried $free open:/etc/hosts openat:/etc/passwd stat:/etc socket_unix memfd_create:x getpid
 	! grep -e ' -' "$work/tried" || { echo "the trial shows nothing"; exit 1; }
 	grep -qx "getpid $free" "$work/tried" || { echo "it is another process: $(cat "$work/tried")"; exit 1; }
@@ -115,7 +115,7 @@ wait $tracer || true
 # A server that is killed takes both along, and leaves nothing locked.
 end_receiver KILL
 start_receiver
-for _ in $(seq 100); do
+for _ in $(seq 2000); do
 	[ -d "/proc/$keeper" ] || [ -d "/proc/$uploader" ] || break
 	sleep 0.05
 done

@@ -22,7 +22,7 @@ def cleaned_while_it_runs(folder):
     with Emulator(folder) as emulator:
         source, job = Source(folder, small_disks(folder)), Job(folder, emulator, way="direct", **BEIJING)
         job.run()
-        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
         job.clean()
         if job.follow(source) != 0:
             raise Failed(job.tail())

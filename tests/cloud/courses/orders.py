@@ -79,12 +79,12 @@ def cancelled(folder):
             os.makedirs(here)
             source, job = job_of(here, emulator, way=way, **SINGAPORE)
             job.run()
-            wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+            wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
             if action:
                 emulator.set(times={"image": 30000})
                 source.send(job.activation())
                 source.says(job.activation(), "Finished")
-                wait_until(action, 60, lambda: any(c["action"] == action for c in emulator.calls()))
+                wait_until(action, 300, lambda: any(c["action"] == action for c in emulator.calls()))
             job.order("cancel")
             if job.process.wait(60) not in (0, 75):
                 raise Failed(f"ended with {job.process.returncode}:\n{job.tail()}")
@@ -97,9 +97,9 @@ def diagnosed(folder):
     with Emulator(folder) as emulator:
         source, job = job_of(folder, emulator, way="direct", diagnostics_to="bucket", **SINGAPORE)
         job.run()
-        code = wait_until("activation code", 60, lambda: job.ended() or job.activation())
-        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
-        wait_until("the log", 60, lambda: source.call(code, "PUT", "/v1/log", f"a line of the source\n{code}\n".encode()))
+        code = wait_until("activation code", 300, lambda: job.ended() or job.activation())
+        wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        wait_until("the log", 300, lambda: source.call(code, "PUT", "/v1/log", f"a line of the source\n{code}\n".encode()))
         if job.follow(source) != 0:
             raise Failed(f"failed:\n{job.tail()}")
         state = emulator.state()
@@ -136,16 +136,16 @@ def crashes(folder, *, systemd):
         source = Source(folder, [os.path.join(folder, "noise.raw")])
         job = Job(folder, emulator, way="direct", disks=[{"size_gib": 20}], upload_rate_mbit=40, **SINGAPORE)
         job.run()
-        code = wait_until("activation code", 60, lambda: job.ended() or job.activation())
-        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        code = wait_until("activation code", 300, lambda: job.ended() or job.activation())
+        wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
         ident = emulator.state()["things"]["instance"][0]["id"]
         copy = source.begin(code, "--rate-mbit", "40", "--patience-s", "60", "--json")
         written = lambda: sum(d["written_bytes"] for d in (source.call(code, "GET", "/v1/target", None) or {}).get("disks", []))
-        wait_until("the middle of the copy", 60, lambda: copy.poll() is not None or written() > 6 << 20)
+        wait_until("the middle of the copy", 300, lambda: copy.poll() is not None or written() > 6 << 20)
         if copy.poll() is not None:
             raise Failed("the copy was over before the crash")
         emulator.ask("POST", f"crash/{ident}", {})
-        told, _ = copy.communicate(timeout=120)
+        told, _ = copy.communicate(timeout=300)
         if copy.returncode:
             raise Failed(f"the copy ended with {copy.returncode}:\n{told}")
         result = json.loads(told)
@@ -153,10 +153,10 @@ def crashes(folder, *, systemd):
             raise Failed(f"it did not go on: {result}")
         if emulator.ask("POST", f"kill/{ident}/receiver", {})["killed"] < 1:
             raise Failed("there is no receiver in the instance")
-        wait_until("the receiver's return", 60, lambda: source.call(code, "GET", "/v1/target", None))
+        wait_until("the receiver's return", 300, lambda: source.call(code, "GET", "/v1/target", None))
         job.copied = True
         source.says(code, "Finished")
-        wait_until("the upload", 60, lambda: job.ended() or any(c["action"] == "UploadPart" for c in emulator.calls()))
+        wait_until("the upload", 300, lambda: job.ended() or any(c["action"] == "UploadPart" for c in emulator.calls()))
         if job.ended():
             raise Failed(f"the job ended before the second crash:\n{job.tail()}")
         emulator.ask("POST", f"crash/{ident}", {})
@@ -237,7 +237,7 @@ def opened_to_the_source_alone(folder):
         os.makedirs(first)
         _, job = job_of(first, emulator, way="direct", **BEIJING)
         job.run()
-        wait_until("Syncing", 60, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
         things = emulator.state()["things"]
         rules = sorted((r["IpProtocol"], r["PortRange"], r["SourceCidrIp"]) for g in things["group"] for r in g["rules"])
         if rules != [("TCP", "8080/8080", "127.0.0.1/32"), ("TCP", "8703/8703", "127.0.0.1/32")]:

@@ -104,7 +104,7 @@ def kill(pid):
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
