@@ -80,7 +80,19 @@ class Emulator:
     def __enter__(self):
         return self
 
+    def keep_calls(self):
+        """Behind those that are in the file CALLS already, when the environment names one."""
+        path, kept = os.environ.get("CALLS"), []
+        if not path:
+            return
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                kept = json.load(f)
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(kept + self.calls(), f)
+
     def __exit__(self, *_):
+        self.keep_calls()
         self.process.terminate()
         try:
             self.process.wait(30)
@@ -90,6 +102,8 @@ class Emulator:
         self.process.stdout.close()
 
     def ask(self, method, path, body=None):
+        if path == "reset":
+            self.keep_calls()
         request = urllib.request.Request(f"{self.endpoint}/_emulator/{path}", method=method,
                                          data=json.dumps(body).encode() if body is not None else None)
         with urllib.request.urlopen(request, timeout=60) as reply:
@@ -297,9 +311,6 @@ def whole(folder, emulator, disks=1, source=None, images=1, **options):
     if status != 0:
         raise Failed(f"pipeline ended with {status}:\n{job.tail()}")
     state = emulator.state()
-    if "CALLS" in os.environ:
-        with open(os.environ["CALLS"], "w", encoding="utf-8") as f:
-            json.dump(emulator.calls(), f)
     check_clean(state, images)
     for n, path in enumerate(source.disks):
         same_bytes(state["ens_images"][-1]["files"][n], path)

@@ -1,17 +1,50 @@
 #!/usr/bin/env bash
-# Every call that a job made, made once more by the vendor's own client from the same values: the same parameters on the wire.
+# Every call that jobs made, on both ways, when they failed, were cleaned up after or looked at an account, made once more by the
+# vendor's own client from the same values: the same parameters on the wire. No action that `pipeline` calls is left out.
 source "$(dirname "$0")/lib.sh"
 sdk_ready
+programs
 
-compare() { # COURSE
-	CALLS=$work/$1.json tests/cloud/course "$1"
-	[ -s "$work/$1.json" ]
+compare() { # FILE
 	start_emulator --set '{"real_instances": false, "record_only": true}'
-	node tests/cloud/sdk/replay.js "$work/$1.json" | tee "$work/$1.compared"
-	grep -q 'RunInstances' "$work/$1.compared"
+	node tests/cloud/sdk/replay.js "$1" | tee -a "$work/compared"
 	kill "$emulator_pid"
 	wait "$emulator_pid" || true
 }
 
-compare by-images
-compare by-uploads
+for course in by-images by-uploads not-allowed failed-on-the-way forgotten; do
+	CALLS=$work/$course.json tests/cloud/course $course
+	compare "$work/$course.json"
+done
+
+mkdir -m 700 "$work/home" "$work/home/.aliyun"
+printf '{"current": "p", "profiles": [{"name": "p", "mode": "RamRoleArn", "access_key_id": "emulated-key",
+"access_key_secret": "emulated-secret", "ram_role_arn": "acs:ram::1:role/r"}]}' >"$work/home/.aliyun/config.json"
+chmod 600 "$work/home/.aliyun/config.json"
+start_emulator --set '{"real_instances": false}'
+(
+	for product in ECS VPC ENS STS RAM OSS; do
+		export COLDLIFT_ENDPOINT_$product="$endpoint"
+	done
+	unset ALIBABA_CLOUD_ACCESS_KEY_ID ALIBABA_CLOUD_ACCESS_KEY_SECRET
+	HOME=$work/home "$PIPELINE" account region=cn-beijing bucket=coldlift-beijing
+)
+emulator GET calls >"$work/account.json"
+kill "$emulator_pid"
+wait "$emulator_pid" || true
+compare "$work/account.json"
+
+sort -u "$work/compared" >"$work/all"
+# Detached disks of a job are removed by `clean` alone; nothing here detaches one.
+for needed in 'ecs AuthorizeSecurityGroup' 'ecs CancelTask' 'ecs CreateImage' 'ecs CreateSecurityGroup' 'ecs CreateSnapshot' \
+	'ecs DeleteImage' 'ecs DeleteInstance' 'ecs DeleteSecurityGroup' 'ecs DeleteSnapshot' 'ecs DescribeAvailableResource' \
+	'ecs DescribeDisks' 'ecs DescribeImages' 'ecs DescribeInstances' 'ecs DescribePrice' 'ecs DescribeSecurityGroups' \
+	'ecs DescribeSnapshots' 'ecs DescribeTaskAttribute' 'ecs DescribeTasks' 'ecs ExportImage' 'ecs RunInstances' \
+	'ecs StartInstance' 'ecs StopInstance' 'ens DeleteImage' 'ens DescribeSelfImages' 'ens ImportImage' 'ram GetRole' \
+	'sts AssumeRole' 'sts GetCallerIdentity' 'vpc CreateVSwitch' 'vpc CreateVpc' 'vpc DeleteVSwitch' 'vpc DeleteVpc' \
+	'vpc DescribeVSwitches' 'vpc DescribeVpcs'; do
+	grep -qx "$needed" "$work/all" || {
+		echo "not compared: $needed"
+		exit 1
+	}
+done

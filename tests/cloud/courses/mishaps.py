@@ -72,9 +72,12 @@ def forgotten(folder):
     """The state directory is lost in the middle; what the job made is found by its tag and removed."""
     with Emulator(folder) as emulator:
         source = Source(folder, small_disks(folder))
-        for n, what in enumerate(("RunInstances", "ImportImage")):
+        # Exports that are still under way when somebody cleans.
+        emulator.set(times={"export": 3000})
+        for what, way in (("PutObject", "direct"), ("RunInstances", "direct"), ("InitiateMultipartUpload", "direct"),
+                          ("CreateSnapshot", "ecs"), ("CreateImage", "ecs"), ("ExportImage", "ecs"), ("ImportImage", "direct")):
             emulator.ask("POST", "reset", {})
-            job = Job(os.path.join(folder, str(n)), emulator, way="ecs" if n else "direct", **SINGAPORE)
+            job = Job(os.path.join(folder, what), emulator, way=way, **SINGAPORE)
             job.run()
             emulator.fault("kill-after", action=what, nth=1, pid=job.process.pid)
             if job.follow(source) != -signal.SIGKILL:

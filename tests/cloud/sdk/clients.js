@@ -30,10 +30,15 @@ function product(client, models) {
 
 exports.ecs = (region) => product(new Ecs(config(region)), ecsModels);
 exports.vpc = (region) => product(new Vpc(config(region)), vpcModels);
-exports.ens = (method = 'POST') => {
-	const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint, apiVersion: '2017-11-10' });
-	return (action, parameters) => client.request(action, parameters, { method });
-};
+function classic(apiVersion) {
+	return (method = 'POST') => {
+		const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint, apiVersion });
+		return (action, parameters) => client.request(action, parameters, { method });
+	};
+}
+exports.ens = classic('2017-11-10');
+exports.sts = classic('2015-04-01');
+exports.ram = classic('2015-05-01');
 exports.oss = (region, bucket, v4) =>
 	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, endpoint, authorizationV4: v4, sldEnable: false });
 exports.emulator = async (method, path, body) => {

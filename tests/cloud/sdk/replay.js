@@ -4,7 +4,7 @@
 'use strict';
 const assert = require('assert');
 const fs = require('fs');
-const { ecs, vpc, ens, emulator } = require('./clients.js');
+const { ecs, vpc, ens, sts, ram, emulator } = require('./clients.js');
 const { requestClass, fromFlat } = require('./models.js');
 
 // A call whose form was seen already shows nothing new.
@@ -21,7 +21,7 @@ function shapes(calls) {
 async function main() {
 	const asked = shapes(JSON.parse(fs.readFileSync(process.argv[2])));
 	const bySdk = { ecs: ecs('cn-beijing'), vpc: vpc('cn-beijing') };
-	const byClassic = ens();
+	const byClassic = { ens: ens(), sts: sts(), ram: ram() };
 	const compared = [];
 	for (const { product, action, params } of asked) {
 		if (product in bySdk) {
@@ -29,8 +29,8 @@ async function main() {
 			assert.ok(model, `the vendor's client has no ${action}`);
 			const fields = fromFlat(model, params, action);
 			await bySdk[product](action, fields);
-		} else if (product === 'ens') {
-			await byClassic(action, params);
+		} else if (product in byClassic) {
+			await byClassic[product](action, params);
 		} else {
 			continue;
 		}
