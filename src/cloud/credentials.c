@@ -153,14 +153,14 @@ static void lend(const struct keyset *k, struct sign_keys *out)
 	*out = (struct sign_keys){k->id, k->secret, k->token};
 }
 
-/* The keys that stand on their own: given, or of the instance. */
+/* The keys that stand on their own: given, of the instance, or of a service. */
 static int refresh_base(struct cloud *c)
 {
 	struct credentials *k = c->credentials;
 
-	if (!k->instance || (!k->stale && good_for(c, &k->base, REFRESH_BEFORE_S)))
+	if ((!k->instance && !k->uri) || (!k->stale && good_for(c, &k->base, REFRESH_BEFORE_S)))
 		return 0;
-	return keys_from_instance(c, &k->base);
+	return k->uri ? keys_from_uri(c, &k->base) : keys_from_instance(c, &k->base);
 }
 
 static int refresh(struct cloud *c)
@@ -201,7 +201,7 @@ bool credentials_expire(struct cloud *c)
 {
 	struct credentials *k = c->credentials;
 
-	if (k->resolving || (!k->instance && !k->role_arn))
+	if (k->resolving || (!k->instance && !k->uri && !k->role_arn))
 		return false;
 	k->stale = true;
 	return true;

@@ -32,6 +32,7 @@ struct credentials {
 	const char *sts_region;
 	uint64_t role_seconds;
 	const char *instance_role; /* NULL: the one that the metadata name */
+	const char *uri;	   /* a service that gives the base keys; NULL: none */
 	const char *region;	   /* that the profile names */
 };
 
@@ -48,5 +49,7 @@ int keys_from_environment(struct credentials *k);
 int keys_from_file(const struct cloud_options *o, struct credentials *k);
 /* Of the role of the instance that this program runs on; token mode of the metadata service. */
 int keys_from_instance(struct cloud *c, struct keyset *k);
+/* Of the service at the profile's credentials_uri, in the form of the metadata service. */
+int keys_from_uri(struct cloud *c, struct keyset *k);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "cloud/keys.h"
+#include "cloud/http.h"
 
 #define FILE_MAX_BYTES (1u << 20)
 #define CHAIN_MAX      4
@@ -117,6 +118,25 @@ static int take_role(struct credentials *k, const json_t *p)
 	return 0;
 }
 
+/* Keys go over the wire in the clear only within this machine. */
+static int take_uri(struct credentials *k, const json_t *p)
+{
+	static const char *const defaults[] = {"ALIBABA_CLOUD_CREDENTIALS_URI", NULL};
+	const char *uri = str_copy(k, p, "credentials_uri");
+
+	if (!uri && env_any(defaults))
+		uri = arena_strdup(k->a, env_any(defaults));
+	if (!uri)
+		return fail_code(EACCES, "CLOUD_KEYS_INVALID",
+				 "the profile has no credentials_uri");
+	if (strncasecmp(uri, "https://", 8) != 0 && !http_is_loopback(uri))
+		return fail_code(EACCES, "CLOUD_KEYS_INVALID",
+				 "credentials_uri is neither https nor http on this machine "
+				 "itself");
+	k->uri = uri;
+	return 0;
+}
+
 static int take_profile(struct credentials *k, const json_t *file, const json_t *p, unsigned depth)
 {
 	const char *mode = str(p, "mode"), *source = str(p, "source_profile");
@@ -151,9 +171,14 @@ static int take_profile(struct credentials *k, const json_t *file, const json_t 
 					 "a chain of more than one role is not supported");
 		return take_role(k, p);
 	}
+	if (strcmp(mode, "CredentialsURI") == 0)
+		return take_uri(k, p);
 	return fail_code(EACCES, "CLOUD_KEYS_INVALID",
 			 "mode %.40s is not supported; AK, StsToken, RamRoleArn, "
-			 "ChainableRamRoleArn, EcsRamRole and RamRoleArnWithRoleName are",
+			 "ChainableRamRoleArn, EcsRamRole, RamRoleArnWithRoleName and "
+			 "CredentialsURI are. Get keys by the vendor's tool, and set "
+			 "ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and "
+			 "ALIBABA_CLOUD_SECURITY_TOKEN",
 			 mode);
 }
 

@@ -79,7 +79,8 @@ static int role_name(struct cloud *c, const char *token, struct arena *a, const 
 	return (*name)[0] ? 0 : no_role();
 }
 
-static int take_keys(const char *text, size_t bytes, struct keyset *k)
+/* whose: "the instance's role". */
+static int take_keys(const char *whose, const char *text, size_t bytes, struct keyset *k)
 {
 	json_t *json = json_loadb(text, bytes, 0, NULL);
 	const char *code, *id, *secret, *token, *until;
@@ -87,8 +88,8 @@ static int take_keys(const char *text, size_t bytes, struct keyset *k)
 
 	code = cloud_get_string_or(json, "Code", "");
 	if (strcmp(code, "Success") != 0)
-		rc = fail_code(EACCES, "CLOUD_KEYS_MISSING",
-			       "the instance's role gives no keys: \"%.40s\"", code);
+		rc = fail_code(EACCES, "CLOUD_KEYS_MISSING", "%s gives no keys: \"%.40s\"", whose,
+			       code);
 	else if (cloud_get_string(json, "AccessKeyId", &id) == 0 &&
 		 cloud_get_string(json, "AccessKeySecret", &secret) == 0 &&
 		 cloud_get_string(json, "SecurityToken", &token) == 0 &&
@@ -115,6 +116,27 @@ int keys_from_instance(struct cloud *c, struct keyset *k)
 		return fail_code(EACCES, "CLOUD_KEYS_MISSING",
 				 "the metadata service has no keys for role %.60s (status %u)",
 				 name, r.status);
-	rc = take_keys(r.body, r.bytes, k);
+	rc = take_keys("the instance's role", r.body, r.bytes, k);
 	return rc < 0 ? fail_in(rc, "role %.60s", name) : 0;
+}
+
+int keys_from_uri(struct cloud *c, struct keyset *k)
+{
+	CLEANUP_ARENA struct arena *a = arena_new();
+	CLEANUP_REPLY struct http_reply r = {0};
+	struct sign_pairs headers = {0};
+	struct http_request q =
+		HTTP_REQUEST(.what = "credentials_uri", .method = "GET", .url = c->credentials->uri,
+			     .headers = &headers, .timeout_ms = TIMEOUT_MS,
+			     .connect_ms = CONNECT_MS, .reply_max_bytes = REPLY_MAX,
+			     .direct = http_is_loopback(c->credentials->uri));
+	int rc = http_perform(c->http, &q, a, &r);
+
+	if (rc < 0)
+		return rc;
+	if (r.status != 200 || !r.body)
+		return fail_code(EACCES, "CLOUD_KEYS_MISSING",
+				 "the service at credentials_uri gives no keys (status %u)",
+				 r.status);
+	return take_keys("the service at credentials_uri", r.body, r.bytes, k);
 }

@@ -287,6 +287,14 @@ static struct http_answer hand_out(struct http_server *s, const char *request)
 
 	if (strncmp(request, "PUT /latest/api/token", 21) == 0)
 		return (struct http_answer){.status = 200, .body = SECRET "-metadata-session"};
+	if (strncmp(request, "GET /creds HTTP", 15) == 0) {
+		snprintf(body, sizeof(body),
+			 "{\"Code\": \"Success\", \"AccessKeyId\": \"uri-%u\", "
+			 "\"AccessKeySecret\": \"" SECRET "-u\", \"SecurityToken\": \"" SECRET
+			 "-ut\", \"Expiration\": \"%s\"}",
+			 ++f->handed_out, until);
+		return (struct http_answer){.status = 200, .body = body};
+	}
 	if (strncmp(request, "GET /latest/", 12) == 0 &&
 	    strcmp(header(a, request, "X-aliyun-ecs-metadata-token"), SECRET "-metadata-session") !=
 		    0)
@@ -363,6 +371,39 @@ static void the_instances_role_is_used_with_a_session(void **state)
 	assert_int_equal(http_server_count(&f->server), 4);
 	assert_string_equal(last_key(a, f), "instance-1");
 	cloud_close(c);
+}
+
+static void a_service_gives_keys_at_its_uri_and_renews_them(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP_ARENA struct arena *a = arena_new();
+	static const char form[] =
+		"{\"current\": \"u\", \"profiles\": [{\"name\": \"u\", \"mode\": "
+		"\"CredentialsURI\", \"credentials_uri\": \"%s\"}]}";
+	struct cloud *c;
+
+	write_config(f, arena_printf(a, form, arena_printf(a, "%s/creds", f->server.url)));
+	c = open_with(f, CLOUD_KEYS_FILE, NULL);
+	hand_out_keys(f);
+	f->expires_in_s = 200;
+	assert_int_equal(call(c), 0);
+	assert_string_equal(last_key(a, f), "uri-1");
+	assert_int_equal(call(c), 0);
+	assert_string_equal(last_key(a, f), "uri-2");
+	HTTP_SCRIPT(&f->server, {.status = 500, .body = "no"});
+	cloud_close(c);
+	c = open_with(f, CLOUD_KEYS_FILE, NULL);
+	assert_int_equal(call(c), -EACCES);
+	assert_string_equal(err_code(), "CLOUD_KEYS_MISSING");
+	cloud_close(c);
+	/* In the clear to another machine; and nowhere. */
+	for (int i = 0; i < 2; i++) {
+		write_config(f, arena_printf(a, form, i ? "" : "http://192.0.2.1/creds"));
+		c = open_with(f, CLOUD_KEYS_FILE, NULL);
+		assert_int_equal(call(c), -EACCES);
+		assert_string_equal(err_code(), "CLOUD_KEYS_INVALID");
+		cloud_close(c);
+	}
 }
 
 static void keys_are_refreshed_before_they_expire(void **state)
@@ -475,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup(a_key_that_would_end_a_header_is_refused, fresh),
 		cmocka_unit_test_setup(a_profile_of_the_vendors_tool_is_used, fresh),
 		cmocka_unit_test_setup(a_file_that_others_may_read_is_warned_about, fresh),
+		cmocka_unit_test_setup(a_service_gives_keys_at_its_uri_and_renews_them, fresh),
 		cmocka_unit_test_setup(keys_are_refreshed_before_they_expire, fresh),
 		cmocka_unit_test_setup(the_region_comes_from_where_the_keys_do, fresh),
 		cmocka_unit_test_setup(a_bad_configuration_is_refused, fresh),
