@@ -275,17 +275,23 @@ def opened_to_the_source_alone(folder):
 
 
 def older_signatures(folder):
-    """RPC V1 and OSS V1, a versioned bucket, and keys of a role instead of a user's."""
+    """RPC V1 and OSS V1, a versioned bucket, and keys of a role instead of a user's: from a metadata service that asks for a
+    session with it, and each good for some seconds. Lists come in pieces of one entry."""
     bucket = {"coldlift-singapore": {"region": "ap-southeast-1", "versioning": "Enabled"}}
-    with Emulator(folder, buckets=bucket, metadata_role="operator") as emulator:
+    with Emulator(folder, buckets=bucket, metadata_role="operator", metadata_tokens=True, session_s=5, oss_page=1,
+                  describe_page=1) as emulator:
         more = {"COLDLIFT_RPC_SIGNATURE": "v1", "COLDLIFT_OSS_SIGNATURE": "v1", "ALIBABA_CLOUD_ACCESS_KEY_ID": "",
                 "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "", "HOME": folder,
                 "COLDLIFT_ENDPOINT_METADATA": f"{emulator.endpoint}/_emulator/metadata"}
-        source, job = job_of(folder, emulator, way="ecs", **SINGAPORE)
-        job.run(**more)
-        if job.follow(source) != 0:
-            raise Failed(job.tail())
-        check_clean(emulator.state())
+        for n, way in enumerate(("direct", "ecs"), 1):
+            os.makedirs(os.path.join(folder, way))
+            source, job = job_of(os.path.join(folder, way), emulator, way=way, **SINGAPORE)
+            job.run(**more)
+            if job.follow(source) != 0:
+                raise Failed(job.tail())
+            check_clean(emulator.state(), images=n)
+        if len(emulator.ask("GET", "sessions")) < 3:
+            raise Failed("the keys were never renewed")
         schemes = {(c["product"], c["scheme"]) for c in emulator.calls() if c["origin"] == "client"}
         if not {("ecs", "V1"), ("vpc", "V1"), ("ens", "V1"), ("oss", "V1")} <= schemes:
             raise Failed(f"signed by {schemes}")

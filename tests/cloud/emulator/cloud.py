@@ -95,9 +95,9 @@ class Cloud:
         return address
 
     def new_session(self, role):
-        """Keys for an hour, as a role or an assumed role has them."""
+        """Keys for a while, as a role or an assumed role has them."""
         ident = "STS.emulated" + secrets.token_hex(8)
-        until = self.clock.now() + 3600
+        until = int(self.clock.now()) + self.config["session_s"]
         self.keys[ident] = {"secret": secrets.token_hex(16), "token": secrets.token_urlsafe(48), "expires": until, "role": role}
         return {"AccessKeyId": ident, "AccessKeySecret": self.keys[ident]["secret"], "Code": "Success",
                 "SecurityToken": self.keys[ident]["token"], "Expiration": self.clock.utc(until),
@@ -125,7 +125,7 @@ class Cloud:
         origin, what = request.app["origin"], request.app["what"]
         path, _, query = request.raw_path.partition("?")
         if what == "metadata":
-            return self.metadata(self.store.find("instance", origin.split(":")[1]), request.method, path)
+            return self.metadata(self.store.find("instance", origin.split(":")[1]), request, path)
         if path.startswith("/_emulator/"):
             return await control.handle(self, request, path)
         headers = {}
@@ -153,18 +153,32 @@ class Cloud:
     def not_found():
         return web.Response(status=404, text="404 - Not Found")
 
-    def metadata(self, instance, method, path):
-        if method == "PUT" and path == "/latest/api/token":
+    def session(self, request, path):
+        """The answer where it is about the session with the metadata service, or None."""
+        if request.method == "PUT" and path == "/latest/api/token":
+            seconds = request.headers.get("X-aliyun-ecs-metadata-token-ttl-seconds", "")
+            if not seconds.isdigit() or not 1 <= int(seconds) <= 21600:
+                return web.Response(status=400, text="400 - Bad Request")
             return web.Response(text="emulated-metadata-token")
+        given = request.headers.get("X-aliyun-ecs-metadata-token")
+        if given is None and self.config["metadata_tokens"] or given not in (None, "emulated-metadata-token"):
+            return web.Response(status=403, text="403 - Forbidden")
+        return None
+
+    def metadata(self, instance, request, path):
+        answer = self.session(request, path)
+        if answer:
+            return answer
         found = ecs_instance.metadata(self, instance, path.removeprefix("/latest/")) if instance else None
         return web.Response(text=found) if found is not None else self.not_found()
 
-    def metadata_of_role(self, method, path):
+    def metadata_of_role(self, request, path):
         """As in an instance that has the role of the configuration, for clients that run beside the emulator."""
         role = self.config["metadata_role"]
         listing = "/latest/meta-data/ram/security-credentials/"
-        if method == "PUT" and path == "/latest/api/token":
-            return web.Response(text="emulated-metadata-token")
+        answer = self.session(request, path)
+        if answer:
+            return answer
         if role and path == listing:
             return web.Response(text=role)
         if role and path == listing + role:

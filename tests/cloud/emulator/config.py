@@ -55,6 +55,14 @@ DEFAULTS = {
     "failures": {},
     "keys": {"emulated-key": {"secret": "emulated-secret"}},
     "buckets": {"coldlift-beijing": {"region": "cn-beijing"}, "coldlift-singapore": {"region": "ap-southeast-1"}},
+    # No list of a bucket has more entries in one answer.
+    "oss_page": 1000,
+    # No Describe call has more entries in one page, whatever was asked for by token.
+    "describe_page": 1000,
+    # The metadata service answers only those who have a session with it.
+    "metadata_tokens": False,
+    # How long the keys of a role last, by the servers' clock.
+    "session_s": 3600,
     "faults": [],
 }
 

@@ -94,7 +94,7 @@ async def handle(cloud, request, path):
             cloud.buckets[words[1]] = Bucket(words[1], cloud.store.folder, cloud.clock, options)
             return web.json_response({})
         if words[0] == "metadata":
-            return cloud.metadata_of_role(request.method, path.removeprefix("/_emulator/metadata"))
+            return cloud.metadata_of_role(request, path.removeprefix("/_emulator/metadata"))
         if words[0] == "crash" and len(words) == 2 and request.method == "POST":
             machine = cloud.store.get("instance", words[1], "InvalidInstanceId.NotFound")._machine
             await machine.stop(True)

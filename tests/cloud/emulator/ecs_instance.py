@@ -2,8 +2,10 @@
 """ECS 2014-05-26: instances. What runs in one is in machine.py."""
 
 import base64
+import calendar
 import ipaddress
 import json
+import time
 from fnmatch import fnmatchcase
 
 from .ecs_disk import attach_new_disk, describe_disk_sizes, disks_of, release_disk
@@ -115,6 +117,25 @@ async def describe_price(cloud, p):
                           "Rules": {"Rule": []}}}
 
 
+def check_entry_disks(p, data):
+    """Only two families take ESSD Entry disks."""
+    if p["InstanceType"].startswith(("ecs.u1-", "ecs.e-")):
+        return
+    if p.get("SystemDisk.Category") == "cloud_essd_entry":
+        raise ApiError("InvalidSystemDiskCategory.ValueNotSupported", "The instance type does not take this disk category.", 403)
+    if any(d.get("Category") == "cloud_essd_entry" for d in data):
+        raise ApiError("InvalidDataDiskCategory.ValueNotSupported", "The instance type does not take this disk category.", 403)
+
+
+def check_release_time(cloud, text):
+    """From half an hour to three years ahead."""
+    if text is None:
+        return
+    seconds = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) - cloud.clock.now()
+    if not 1800 <= seconds <= 3 * 365 * 86400:
+        raise ApiError("InvalidAutoReleaseTime.Malformed", "The specified AutoReleaseTime is out of the permitted range.")
+
+
 @action("ecs", "RunInstances", TAGS + f"""
 RegionId!                   text
 ImageId!                    text
@@ -132,7 +153,7 @@ InternetChargeType          enum PayByTraffic|PayByBandwidth InvalidInternetChar
 InternetMaxBandwidthOut     int 0 100 InvalidParameter.Bandwidth
 InternetMaxBandwidthIn      int 1 100 InvalidParameter.Bandwidth
 SystemDisk.Category         {DISK} InvalidSystemDiskCategory.ValueNotSupported
-SystemDisk.Size             int 1 2048 InvalidSystemDiskSize.ValueNotSupported
+SystemDisk.Size             int 20 2048 InvalidSystemDiskSize.ValueNotSupported
 SystemDisk.PerformanceLevel enum PL0|PL1|PL2|PL3
 SystemDisk.DiskName         name
 SystemDisk.Description      text 2 256
@@ -187,6 +208,8 @@ async def run_instances(cloud, p):
     if sold:
         raise sold
     data = p.items("DataDisk")
+    check_entry_disks(p, data)
+    check_release_time(cloud, p.get("AutoReleaseTime"))
     if len(data) > MAX_DATA_DISKS:
         raise ApiError("InstanceDiskNumLimitExceed", "The number of disks of the instance exceeds its limit.", status=403)
     for disk in data:

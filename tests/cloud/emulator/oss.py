@@ -163,12 +163,10 @@ def bucket_info(bucket):
     return xml(f"<BucketInfo><Bucket>{inner}{owner}</Bucket></BucketInfo>")
 
 
-def listing(bucket, query):
+def listing(cloud, bucket, query):
     """ListObjectsV2, and the older ListObjects by marker."""
     second = query.get("list-type") == "2"
-    size = int(query.get("max-keys") or 100)
-    if not 1 <= size <= 1000:
-        raise ApiError("InvalidArgument", "max-keys must be between 1 and 1000.")
+    size = limit(cloud, query, "max-keys", 100)
     prefix = query.get("prefix") or ""
     token = query.get("continuation-token")
     after = base64.b64decode(token).decode() if token else query.get("start-after" if second else "marker") or ""
@@ -190,28 +188,51 @@ def listing(bucket, query):
     return xml(f"<ListBucketResult>{body}</ListBucketResult>")
 
 
-def version_listing(bucket, query):
+def limit(cloud, query, name, default):
+    """How many entries an answer has: as asked for, and no more than the scenario says."""
+    size = int(query.get(name) or default)
+    if not 1 <= size <= 1000:
+        raise ApiError("InvalidArgument", f"{name} must be between 1 and 1000.")
+    return min(size, cloud.config["oss_page"])
+
+
+def version_listing(cloud, bucket, query):
     prefix, body = query.get("prefix") or "", ""
-    for key, entries in sorted(bucket.versions.items()):
-        for n, o in enumerate(reversed(entries)) if key.startswith(prefix) else ():
-            what = "DeleteMarker" if o.deleted else "Version"
-            body += f"<{what}>" + tags(Key=key, VersionId=o.version, IsLatest="true" if n == 0 else "false",
-                                       LastModified=utc(o.modified)) + f"</{what}>"
-    return xml("<ListVersionsResult>" + tags(Name=bucket.name, IsTruncated="false") + body + "</ListVersionsResult>")
+    size, after = limit(cloud, query, "max-keys", 100), (query.get("key-marker") or "", query.get("version-id-marker") or "")
+    rows = [(key, n, o) for key, entries in sorted(bucket.versions.items()) if key.startswith(prefix)
+            for n, o in enumerate(reversed(entries))]
+    if after[0]:
+        at = bucket.order.get(after, 0)
+        rows = [r for r in rows if r[0] > after[0] or r[0] == after[0] and bucket.order.get((r[0], r[2].version), 0) < at]
+    some, more = rows[:size], len(rows) > size
+    for key, n, o in some:
+        what = "DeleteMarker" if o.deleted else "Version"
+        body += f"<{what}>" + tags(Key=key, VersionId=o.version, IsLatest="true" if n == 0 else "false",
+                                   LastModified=utc(o.modified)) + f"</{what}>"
+    head = tags(Name=bucket.name, MaxKeys=size, IsTruncated="true" if more else "false")
+    if more:
+        head += tags(NextKeyMarker=some[-1][0], NextVersionIdMarker=some[-1][2].version)
+    return xml(f"<ListVersionsResult>{head}{body}</ListVersionsResult>")
 
 
-def upload_listing(bucket, query):
+def upload_listing(cloud, bucket, query):
     prefix, body = query.get("prefix") or "", ""
-    for ident, upload in sorted(bucket.uploads.items()):
-        if upload["key"].startswith(prefix):
-            body += "<Upload>" + tags(Key=upload["key"], UploadId=ident, Initiated=utc(upload["begun"])) + "</Upload>"
-    return xml("<ListMultipartUploadsResult>" + tags(Bucket=bucket.name, IsTruncated="false") + body +
-               "</ListMultipartUploadsResult>")
+    size, after = limit(cloud, query, "max-uploads", 1000), (query.get("key-marker") or "", query.get("upload-id-marker") or "")
+    rows = sorted((upload["key"], ident, upload["begun"]) for ident, upload in bucket.uploads.items()
+                  if upload["key"].startswith(prefix))
+    rows = [r for r in rows if (r[:2] > after if after[1] else r[0] > after[0])]
+    some, more = rows[:size], len(rows) > size
+    for key, ident, begun in some:
+        body += "<Upload>" + tags(Key=key, UploadId=ident, Initiated=utc(begun)) + "</Upload>"
+    head = tags(Bucket=bucket.name, MaxUploads=size, IsTruncated="true" if more else "false")
+    if more:
+        head += tags(NextKeyMarker=some[-1][0], NextUploadIdMarker=some[-1][1])
+    return xml(f"<ListMultipartUploadsResult>{head}{body}</ListMultipartUploadsResult>")
 
 
-def part_listing(bucket, key, query):
+def part_listing(cloud, bucket, key, query):
     upload, body = bucket.upload(query["uploadId"], key), ""
-    after, size = int(query.get("part-number-marker") or 0), int(query.get("max-parts") or 1000)
+    after, size = int(query.get("part-number-marker") or 0), limit(cloud, query, "max-parts", 1000)
     numbers = [n for n in sorted(upload["parts"]) if n > after]
     for number in numbers[:size]:
         part = upload["parts"][number]
@@ -361,10 +382,11 @@ async def perform(cloud, request, req, query, name, rule):
         req.body = await request.read()
     simple = {"GetBucketInfo": lambda: bucket_info(bucket), "HeadBucket": web.Response,
               "GetBucketLocation": lambda: xml(f"<LocationConstraint>oss-{bucket.region}</LocationConstraint>"),
-              "ListObjects": lambda: listing(bucket, query), "ListObjectsV2": lambda: listing(bucket, query),
-              "ListObjectVersions": lambda: version_listing(bucket, query),
-              "ListMultipartUploads": lambda: upload_listing(bucket, query),
-              "ListParts": lambda: part_listing(bucket, req.key, query),
+              "ListObjects": lambda: listing(cloud, bucket, query),
+              "ListObjectsV2": lambda: listing(cloud, bucket, query),
+              "ListObjectVersions": lambda: version_listing(cloud, bucket, query),
+              "ListMultipartUploads": lambda: upload_listing(cloud, bucket, query),
+              "ListParts": lambda: part_listing(cloud, bucket, req.key, query),
               "DeleteMultipleObjects": lambda: delete_many(bucket, req),
               "CompleteMultipartUpload": lambda: complete(bucket, req.key, query, req)}
     if name in simple:

@@ -63,6 +63,8 @@ class Bucket:
         self.versioning = options.get("versioning", "")
         self.immutable = options.get("immutable", False)
         self.versions = {}
+        # (key, version) in the order of their making, also of those that are no more: lists go on behind them.
+        self.order = {}
         self.uploads = {}
 
     def find(self, key, version=None):
@@ -82,6 +84,7 @@ class Bucket:
         made = Object(path, digest.size, digest.md5.hexdigest().upper(), digest.crc, self.clock.now(), **more)
         if self.versioning == "Enabled":
             made.version = uuid.uuid4().hex
+            self.order[(key, made.version)] = len(self.order)
             self.versions.setdefault(key, []).append(made)
         else:
             for old in self.versions.get(key, []):
@@ -108,6 +111,7 @@ class Bucket:
                     os.unlink(entry.path)
         elif self.versioning == "Enabled":
             marker = Object("", 0, "", 0, self.clock.now(), version=uuid.uuid4().hex, deleted=True)
+            self.order[(key, marker.version)] = len(self.order)
             self.versions.setdefault(key, []).append(marker)
             return marker.version
         else:

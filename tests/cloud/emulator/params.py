@@ -69,7 +69,7 @@ TYPES = {
     "text": lambda low=0, high=512: lambda v: int(low) <= len(v) <= int(high),
     "token": lambda: lambda v: 1 <= len(v) <= 64 and v.isascii(),
     "name": lambda: pattern(NAME),
-    "image-name": lambda: pattern(r"(?!https?://)[A-Za-z\u4e00-\u9fa5][A-Za-z0-9\u4e00-\u9fa5:_.\-]{1,127}"),
+    "image-name": lambda: pattern(r"(?!https?://)[A-Za-z\u4e00-\u9fa5][A-Za-z0-9\u4e00-\u9fa5:_\-]{1,127}"),
     "int": lambda low=0, high=10**9: integer(int(low), int(high)),
     "bool": lambda: pattern("true|false"),
     "enum": lambda values: lambda v: v in values.split("|"),
@@ -107,8 +107,12 @@ PAGE = """
 PageNumber                 int 1 100000
 PageSize                   int 1 100
 """
+VPC_PAGE = """
+PageNumber                 int 1 100000
+PageSize                   int 1 50
+"""
 TOKEN_PAGE = PAGE + """
-MaxResults                 int 1 1000
+MaxResults                 int 1 100
 NextToken                  text
 """
 TAG_LIMIT = 20
@@ -123,6 +127,7 @@ class Params:
 
     def __init__(self, raw):
         self.raw = {k: v for k, v in raw.items() if k not in COMMON or k == "RegionId"}
+        self.page_limit = 1000
 
     def __getitem__(self, name):
         return self.raw[name]
@@ -181,6 +186,11 @@ def check(fields, raw, where):
             raise ApiError("InvalidParameter", f"The indexes of {name} must be counted from 1 without gaps.")
     params = Params(raw)
     tags = params.items("Tag")
+    if any(t.get("Key", "").startswith(("aliyun", "acs:")) or "http://" in t.get("Key", "") or "https://" in t.get("Key", "")
+           for t in tags):
+        raise ApiError("InvalidTagKey.Malformed", "The Tag.N.Key parameter is invalid.")
+    if len({t.get("Key") for t in tags}) != len(tags):
+        raise ApiError("Duplicate.TagKey", "The Tag.N.Key contains duplicate keys.")
     if len(tags) > TAG_LIMIT or any("Key" not in t for t in tags):
         raise ApiError("InvalidTagKey.Malformed" if len(tags) <= TAG_LIMIT else "NumberExceed.Tags",
                        "A resource has at most 20 tags, each with a key.")

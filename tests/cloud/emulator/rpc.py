@@ -151,6 +151,7 @@ async def run(cloud, product, name, raw):
     if f"{product}:{name}" in cloud.config["denied_actions"]:
         raise ApiError("NoPermission" if product == "ens" else "Forbidden.RAM", "User not authorized to operate on the "
                                                                                 "specified resource.")
+    params.page_limit = cloud.config["describe_page"]
     region = params.get("RegionId")
     if region and region not in cloud.config["regions"]:
         raise ApiError("InvalidRegionId.NotFound", "The specified RegionId does not exist.", status=404)

@@ -128,7 +128,8 @@ def tag_list(thing, key="TagKey", value="TagValue"):
 def page(params, entries, default=10):
     """One page by number, or by token when MaxResults is given; the keys that go with it in the answer."""
     if params.get("MaxResults") or params.get("NextToken"):
-        size = params.number("MaxResults", default)
+        # A service may give fewer than were asked for.
+        size = min(params.number("MaxResults", default), params.page_limit)
         start = int(params.get("NextToken") or 0)
         more = start + size < len(entries)
         return entries[start:start + size], {"NextToken": str(start + size) if more else "", "TotalCount": 0}

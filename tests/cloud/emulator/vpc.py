@@ -4,7 +4,7 @@
 import ipaddress
 
 from .errors import ApiError
-from .params import PAGE, TAG, TAGS
+from .params import TAG, TAGS, VPC_PAGE
 from .rpc import action
 from .store import page, tag_list, tags_match
 
@@ -57,7 +57,7 @@ async def describe_vpc_attribute(cloud, p):
     raise ApiError("InvalidVpcID.NotFound", "Specified VPC does not exist.")
 
 
-@action("vpc", "DescribeVpcs", PAGE + TAGS + """
+@action("vpc", "DescribeVpcs", VPC_PAGE + TAGS + """
 RegionId!        text
 VpcId            text
 VpcName          text
@@ -65,6 +65,8 @@ IsDefault        bool
 """)
 async def describe_vpcs(cloud, p):
     ids = p["VpcId"].split(",") if p.get("VpcId") else None
+    if ids and len(ids) > 20:
+        raise ApiError("InvalidParameter", "At most 20 VPCs can be asked for at once.")
     entries = [v for v in cloud.store.seen("vpc", p["RegionId"])
                if (ids is None or v.id in ids) and p.get("VpcName") in (None, v.name) and tags_match(v, p.tags())]
     some, keys = page(p, entries)
@@ -138,7 +140,7 @@ async def describe_vswitch_attributes(cloud, p):
     raise ApiError("InvalidVSwitchId.NotFound", "Specified vSwitch does not exist.")
 
 
-@action("vpc", "DescribeVSwitches", PAGE + TAGS + """
+@action("vpc", "DescribeVSwitches", VPC_PAGE + TAGS + """
 RegionId         text
 VpcId            text
 VSwitchId        text

@@ -49,6 +49,10 @@ async function parameters() {
 		[() => callEcs('CreateImage', { regionId: region, imageName: 'fine' }), 'MissingParameter'],
 		[() => callEcs('ExportImage', { regionId: region, imageId: 'm-none', OSSBucket: 'coldlift-beijing', OSSPrefix: 'with-dash' }),
 			'InvalidOSSPrefix.Malformed'],
+		[() => callVpc('DescribeVpcs', { regionId: region, pageSize: 51 }), 'InvalidParameter'],
+		[() => callEcs('DescribeInstances', { regionId: region, maxResults: 101 }), 'InvalidParameter'],
+		[() => callVpc('CreateVpc', { regionId: region, tag: [{ key: 'acs:mine', value: '1' }] }), 'InvalidTagKey.Malformed'],
+		[() => callEcs('CreateImage', { regionId: region, imageName: 'with.dot', snapshotId: 's-none' }), 'InvalidImageName.Malformed'],
 		[() => callEcs('StopInstance', { instanceId: 'i-none' }), 'InvalidInstanceId.NotFound'],
 	];
 	for (const [n, [ask, code]] of refusals.entries()) assert.strictEqual(await refusal(ask()), code, `refusal ${n}`);
