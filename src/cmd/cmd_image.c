@@ -31,6 +31,7 @@ struct image_args {
 	enum wire_digest_kind digest;
 	const char *report, *proof, *leaves, *state;
 	int index;
+	size_t failed;	/* the disk of which no image was made, when one was not */
 	json_t *verify; /* verify.json, once it is read */
 	char proof_path[PATH_MAX], leaves_path[PATH_MAX];
 };
@@ -264,7 +265,7 @@ static json_t *disk_report(const struct image_args *a, size_t i, uint64_t disk_b
 		"root", root, "proved", a->verify != NULL);
 }
 
-static int make_image(const struct image_args *a, size_t i, json_t *list)
+static int make_image(struct image_args *a, size_t i, json_t *list)
 {
 	CLEANUP_CLOSE int fd = -1;
 	CLEANUP(close_proof) struct image_proof *proof = NULL;
@@ -281,6 +282,7 @@ static int make_image(const struct image_args *a, size_t i, json_t *list)
 	rc = take_proof(a, i, &source, &proof);
 	if (rc == 0)
 		rc = image_write_file(&source, &a->options, a->outs[i], &result);
+	a->failed = i;
 	if (rc < 0)
 		return fail_in(rc, "image of %s", a->disks[i]);
 	json_array_append_new(list, disk_report(a, i, source.disk_bytes, &result));
@@ -303,6 +305,17 @@ static int write_report(const struct image_args *a, json_t *list)
 		       : fail(EIO, "write the report");
 }
 
+/* By the root alone it is known that something differs, and not what. */
+static void say_how_to_locate(const struct image_args *a)
+{
+	fprintf(stderr,
+		"Which part of it differs cannot be said without verify.leaves, which the receiver "
+		"keeps in its state directory beside verify.json (artefacts/). With that file,\n"
+		"  receiver verify --disk %s --proof %s --leaves verify.leaves --index %zu\n"
+		"names each place.\n",
+		a->disks[a->failed], a->proof, (size_t)a->index + a->failed);
+}
+
 int cmd_receiver_image(int argc, char **argv)
 {
 	struct image_args a = {.digest = WIRE_DIGEST_XXH3_128};
@@ -316,6 +329,10 @@ int cmd_receiver_image(int argc, char **argv)
 		rc = make_image(&a, i, list);
 	if (rc == 0)
 		rc = write_report(&a, list);
+	if (rc < 0)
+		status = cmd_receiver_report("image", rc);
+	if (rc < 0 && strcmp(err_code(), "IMAGE_MEDIUM_DIFFERS") == 0 && !a.leaves)
+		say_how_to_locate(&a);
 	json_decref(a.verify);
-	return rc < 0 ? cmd_receiver_report("image", rc) : CMD_DONE;
+	return rc < 0 ? status : CMD_DONE;
 }
