@@ -176,8 +176,7 @@ static int announce(const struct copy_args *args, const struct map *map)
 		return fail(ENOMEM, "a plan for the receiver");
 	rc = wire_control_open(&args->activation, CONTROL_TIMEOUT_MS, &control);
 	if (rc == 0)
-		rc = wire_control_put(control, "/v1/artefact/plan.json", text, strlen(text),
-				      "application/json", NULL, NULL);
+		rc = wire_control_put_plan(control, text, strlen(text));
 	return rc < 0 ? fail_in(rc, "tell the receiver the sizes of its disks") : 0;
 }
 

@@ -187,8 +187,11 @@ int run_keep_bytes(struct run *r, const char *name, const void *data, size_t byt
 	rc = io_replace_file(path, data, bytes, 0644);
 	if (rc < 0)
 		return rc;
-	rc = wire_control_put(r->control_link, url, data, bytes, "application/octet-stream", NULL,
-			      NULL);
+	if (strcmp(name, "plan.json") == 0)
+		rc = wire_control_put_plan(r->control_link, data, bytes);
+	else
+		rc = wire_control_put(r->control_link, url, data, bytes, "application/octet-stream",
+				      NULL, NULL);
 	return rc < 0 ? fail_in(rc, "hand %s to the receiver", name) : 0;
 }
 

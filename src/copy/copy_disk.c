@@ -362,9 +362,14 @@ static int next_round(struct engine *e, unsigned disk, struct disk_state *state,
 /* rc 0: nothing is lost but a stream. 0: try again. Otherwise the failure stands. */
 static int after_loss(struct engine *e, unsigned disk, int rc, unsigned attempt)
 {
+	uint64_t patience_ms = e->options->patience_ms;
+
 	if (engine_ending(e))
 		return fail_code(ECANCELED, "COPY_CANCELLED", "the copy was cancelled");
-	if (rc < 0 && clock_ms() - e->reached_ms >= e->options->patience_ms)
+	/* Of the run before a connection may be leaving still. */
+	if (strcmp(err_code(), "RECEIVER_BUSY") == 0)
+		patience_ms = max_of(patience_ms, (uint64_t)WIRE_LEAVING_MS);
+	if (rc < 0 && clock_ms() - e->reached_ms >= patience_ms)
 		return rc;
 	wait_again(e, disk, attempt);
 	pthread_mutex_lock(&e->whole->lock);

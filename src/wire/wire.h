@@ -525,6 +525,14 @@ int wire_control_post(struct wire_control *c, const char *path, const json_t *bo
 		      unsigned *status, json_t **reply);
 int wire_control_delete(struct wire_control *c, const char *path, unsigned *status, json_t **reply);
 
+/*
+ * PUT of plan.json. A source that has left counts as connected until the receiver has done what it
+ * asked for last, which takes as long as a sync does; so RECEIVER_BUSY is final only when it is
+ * still said after WIRE_LEAVING_MS.
+ */
+#define WIRE_LEAVING_MS 10000
+int wire_control_put_plan(struct wire_control *c, const void *body, size_t bytes);
+
 /* GET of raw bytes (an artefact as it was put); free() them. */
 int wire_control_fetch(struct wire_control *c, const char *path, unsigned *status, char **body,
 		       size_t *bytes);

@@ -22,10 +22,11 @@
 #include "base/num.h"
 #include "wire/wire.h"
 
-#define BODY_MAX_BYTES (64u << 20)
-#define PUMP_STACK     (256u << 10)
-#define OWN_URL	       "http://127.0.0.1" /* never dialled: open_socket() leads elsewhere */
-#define CURL_SLACK_MS  5000
+#define BODY_MAX_BYTES	(64u << 20)
+#define PUMP_STACK	(256u << 10)
+#define OWN_URL		"http://127.0.0.1" /* never dialled: open_socket() leads elsewhere */
+#define CURL_SLACK_MS	5000
+#define LEAVING_LOOK_MS 500
 
 struct wire_control {
 	struct wire_activation activation;
@@ -371,6 +372,21 @@ int wire_control_put(struct wire_control *c, const char *path, const void *body,
 				  .content_type = content_type};
 
 	return call_json(c, &what, status, reply);
+}
+
+int wire_control_put_plan(struct wire_control *c, const void *body, size_t bytes)
+{
+	uint64_t until_ms = clock_ms() + WIRE_LEAVING_MS;
+
+	for (;;) {
+		int rc = wire_control_put(c, "/v1/artefact/plan.json", body, bytes,
+					  "application/json", NULL, NULL);
+
+		if (rc != -EBUSY || strcmp(err_code(), "RECEIVER_BUSY") != 0 ||
+		    clock_ms() >= until_ms)
+			return rc;
+		usleep(LEAVING_LOOK_MS * 1000);
+	}
 }
 
 int wire_control_post(struct wire_control *c, const char *path, const json_t *body,

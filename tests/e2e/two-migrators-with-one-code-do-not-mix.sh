@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Two migrators with one activation code: the second is told that the receiver is busy and what to do, nothing of it
-# arrives, the first ends equal; and after it the second one's turn comes.
+# Two migrators with one activation code: the second waits some seconds, as the first may just be leaving, then it is told
+# that the receiver is busy and what to do, nothing of it arrives, the first ends equal; and after it the second one's turn comes.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 random_image "$work/first" 48
 random_image "$work/second" 48
 start_receiver --commit-ms 50
-"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 100 "$work/first" 2>"$work/first.log" &
+"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 16 "$work/first" 2>"$work/first.log" &
 pid=$!
 wait_for 120 holds_mib "$target/disk0.raw" 5 || fail "nothing arrived"
 rc=0

@@ -3,10 +3,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "receiver_fixture.h"
 
 #define DISK_BYTES (8 * MIB + 12288) /* the last chunk is short */
+
+/* How long the disks of this test take to sync. */
+static atomic_uint sync_ms;
+
+int fdatasync(int fd)
+{
+	unsigned ms = atomic_load(&sync_ms);
+
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static int set_up(void **state)
 {
@@ -409,6 +423,28 @@ static void two_sources_do_not_write_to_one_disk(void **state)
 	wire_nbd_close(b);
 }
 
+static void a_source_that_is_leaving_is_waited_for(void **state)
+{
+	static const char plan[] = "{\"disks\": [{\"index\": 2, \"target_bytes\": 4096}]}";
+	struct wire_request flush = {.command = NBD_CMD_FLUSH};
+	struct fixture *f = *state;
+	struct wire_nbd *n = fixture_must_open(f, 0, 1);
+	struct wire_control *c = NULL;
+
+	send_chunk(n, 0, 1, false);
+	atomic_store(&sync_ms, 2500);
+	assert_int_equal(wire_nbd_submit(n, &flush), 0);
+	wire_nbd_close(n);
+	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	assert_int_equal(
+		wire_control_put(c, "/v1/artefact/plan.json", plan, strlen(plan), NULL, NULL, NULL),
+		-EBUSY);
+	assert_string_equal(err_code(), "RECEIVER_BUSY");
+	assert_int_equal(wire_control_put_plan(c, plan, strlen(plan)), 0);
+	atomic_store(&sync_ms, 0);
+	wire_control_close(c);
+}
+
 static void a_second_receiver_on_the_same_state_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -601,6 +637,7 @@ int main(void)
 		test(wrong_tokens_and_pins_are_refused),
 		test(a_token_is_used_up),
 		test(two_sources_do_not_write_to_one_disk),
+		test(a_source_that_is_leaving_is_waited_for),
 		test(a_second_receiver_on_the_same_state_is_refused),
 		test(a_plan_of_another_size_is_refused),
 		test(the_control_service_keeps_artefacts_and_carries_orders),
