@@ -240,6 +240,7 @@ static void run_fini(struct run *r)
 	json_decref(r->plan_json);
 	json_decref(r->prepare_json);
 	json_decref(r->holes.list);
+	pthread_mutex_destroy(&r->revive_lock);
 	pthread_mutex_destroy(&r->view_lock);
 	arena_free(r->arena);
 }
@@ -319,7 +320,8 @@ int cmd_run(int argc, char **argv)
 {
 	struct run_args args = {.dir = RUN_DIR};
 	CLEANUP_FCLOSE FILE *log = NULL;
-	struct run r = {.view_lock = PTHREAD_MUTEX_INITIALIZER};
+	struct run r = {.view_lock = PTHREAD_MUTEX_INITIALIZER,
+			.revive_lock = PTHREAD_MUTEX_INITIALIZER};
 	int rc = parse(argc, argv, &args), status;
 
 	if (rc >= 0)

@@ -40,6 +40,7 @@ struct run {
 	struct disk_layout layout;
 	struct holes holes;
 	struct prepare_hold holds[MAP_DISKS_MAX]; /* of the plan's disks */
+	pthread_mutex_t revive_lock;		  /* one of them at a time is laid over again */
 
 	struct console *console;
 	pthread_mutex_t view_lock; /* guards view: the main thread writes, the link reads */

@@ -103,11 +103,25 @@ static int set_up_holes(struct run *r)
 static void revive(void *ctx, unsigned source)
 {
 	struct run *r = ctx;
+	char note[160];
+	/* Several disks may be waited for, each by a thread of its own. */
+	LOCK_SCOPE(&r->revive_lock);
 
-	for (unsigned i = 0; i < r->plan->disk_count; i++)
-		if (strcmp(r->plan->disks[i].source, r->map->sources[source].name) == 0 &&
-		    prepare_reattach(r->plan, i, &r->holds[i]) < 0)
+	for (unsigned i = 0; i < r->plan->disk_count; i++) {
+		const char *name = r->plan->disks[i].source;
+		int rc = 0;
+
+		if (strcmp(name, r->map->sources[source].name) == 0)
+			rc = prepare_reattach(r->plan, i, r->holds);
+		if (rc < 0)
 			log_warn("%s", err_reason());
+		if (rc <= 0)
+			continue;
+		snprintf(note, sizeof(note),
+			 "disk %s was away and is back, as %s; the copy goes on", name,
+			 r->holds[i].name);
+		run_show_note(r, note);
+	}
 }
 
 /* How much an earlier run has saved. */
@@ -152,6 +166,7 @@ int run_copy(struct run *r)
 						.changeable = true,
 						.connections = r->plan->copy.connections,
 						.patience_ms = COPY_PATIENCE_MS,
+						.rescue_ms = r->plan->copy.rescue_s * 1000,
 						.control = &r->orders,
 						.status = show_copy,
 						.status_ctx = r,

@@ -51,7 +51,8 @@ static int look_into_guest(struct run *r)
 
 /*
  * A migrator that was restarted in the same boot, with views standing: looking into the guest again
- * would remove them, and would see what was repaired in them instead of the source.
+ * would remove them, and would see what was repaired in them instead of the source. Views of a disk
+ * that has left are of no use: if it is back, it has another name.
  */
 static bool take_up_inventory(struct run *r)
 {
@@ -65,7 +66,7 @@ static bool take_up_inventory(struct run *r)
 		    0)
 		return false;
 	if (access(arena_printf(r->arena, "/dev/mapper/view-%s", disk), F_OK) ||
-	    prepare_check() < 0)
+	    !prepare_disks_are_there() || prepare_check() < 0)
 		return false;
 	r->inventory = steal_ptr(&inventory);
 	return true;
@@ -128,6 +129,7 @@ int run_plan(struct run *r)
 	if (rc < 0)
 		return fail_in(rc, "plan");
 	run_show_plan(r);
+	run_show_step(r, "handing the plan to the receiver");
 	return run_keep(r, "plan.json", r->plan_json);
 }
 

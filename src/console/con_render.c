@@ -245,8 +245,8 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 			 num_bytes_text(all.rate_bytes_s, rate, sizeof(rate)),
 			 con_time_text(all.eta_s, left, sizeof(left)));
 	if (view->state == CONSOLE_IN_ERROR)
-		snprintf(buf, buf_bytes, "coldlift: InError %s: %s %s", view->code, view->reason,
-			 view->advice);
+		snprintf(buf, buf_bytes, "coldlift: InError %s: %s%s%s", view->code, view->reason,
+			 *view->advice ? "; what to do: " : "", view->advice);
 	else
 		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s%s%s",
 			 console_state_name(view->state), *phase ? " " : "", phase, progress,

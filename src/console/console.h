@@ -53,7 +53,7 @@ struct console_view {
 	char system[160];  /* "Debian GNU/Linux 12, host web1" */
 	char job[160];	   /* what will be done: "2 disks, 46.0 GiB, keep the layout" */
 	char target[160];  /* where to: "192.0.2.7" */
-	char step[160];	   /* what is being done now */
+	char step[204];	   /* what is being done now */
 	char note[160];	   /* what the operator should know of this run, to its end; or "" */
 	char trouble[160]; /* what is amiss now, and may pass; or "" */
 	char code[48];	   /* IN_ERROR */

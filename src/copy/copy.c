@@ -78,19 +78,46 @@ static void look_at_rates(struct whole *e, uint64_t done_bytes, uint64_t wire_by
 	e->look_wire_bytes = wire_bytes;
 }
 
+/* Disks are copied side by side, and what one has to say is not wiped out by the next one's
+ * silence. */
+static void join_words(const struct whole *whole, size_t disks, char *buf, size_t bytes)
+{
+	size_t used = 0;
+
+	*buf = '\0';
+	for (size_t i = 0; i < disks && used < bytes - 1; i++) {
+		const char *text = whole->words[i].text;
+
+		/* A receiver that is gone is gone for all of them. */
+		if (*text && !strstr(buf, text))
+			used += (size_t)snprintf(buf + used, bytes - used, "%s%s", used ? "; " : "",
+						 text);
+	}
+}
+
+static bool moves(const struct whole *whole, size_t i)
+{
+	enum copy_phase phase = whole->progress[i].phase;
+
+	return phase != COPY_CONNECTING && phase != COPY_DONE && !whole->words[i].failed;
+}
+
 void engine_report(struct engine *e, struct round *r, unsigned disk, const char *message)
 {
 	struct whole *whole = e->whole;
 	LOCK_SCOPE(&whole->lock);
 	uint64_t total = 0, done = 0, skipped = 0, wire = 0;
+	char words[2 * ERR_REASON_MAX];
 	struct copy_status status = {.disks = whole->progress,
 				     .disk_count = e->options->map->disk_count,
 				     .current = disk,
 				     .left_ms = UINT64_MAX,
 				     .compression = atomic_load(&e->compression),
-				     .reconnecting = !r && *message,
-				     .message = message};
+				     .message = words};
 
+	snprintf(whole->words[disk].text, ERR_REASON_MAX, "%s", message);
+	join_words(whole, status.disk_count, words, sizeof(words));
+	status.reconnecting = *words != '\0';
 	if (r)
 		look_at_round(e, r);
 	for (size_t i = 0; i < status.disk_count; i++) {
@@ -98,6 +125,8 @@ void engine_report(struct engine *e, struct round *r, unsigned disk, const char 
 		done += whole->progress[i].done_bytes;
 		skipped += whole->progress[i].skipped_bytes;
 		wire += whole->progress[i].wire_bytes;
+		if (moves(whole, i))
+			status.reconnecting = false;
 	}
 	look_at_rates(whole, done - min_of(done, skipped), wire);
 	status.read_bytes_per_s = (uint64_t)whole->done_per_s;
@@ -224,10 +253,12 @@ static bool is_of_one_disk(const char *code)
 	return strcmp(code, "SOURCE_READ_ERROR") == 0 || strcmp(code, "SOURCE_LOST") == 0;
 }
 
-static void note_failure(struct whole *whole, int rc)
+static void note_failure(struct whole *whole, unsigned disk, int rc)
 {
 	LOCK_SCOPE(&whole->lock);
 
+	whole->words[disk].failed = true;
+	snprintf(whole->words[disk].text, ERR_REASON_MAX, "%s", err_reason());
 	if (whole->rc == 0) {
 		whole->rc = rc;
 		snprintf(whole->code, sizeof(whole->code), "%s", err_code());
@@ -251,7 +282,7 @@ static void *engine_main(void *arg)
 		e->reached_ms = clock_ms();
 		rc = disk_copy(e, disk);
 		if (rc < 0)
-			note_failure(whole, rc);
+			note_failure(whole, disk, rc);
 	}
 	return NULL;
 }

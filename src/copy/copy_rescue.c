@@ -108,19 +108,24 @@ static int await_disk(struct round *r, unsigned source, uint8_t **bounce)
 	const char *name = r->engine->sources.list[source].spec->name;
 	struct rescue *k = &r->state->rescue;
 	LOCK_SCOPE(&k->wait_lock);
+	uint64_t wait_s;
 	bool back;
 
 	if (answers(r, source, bounce))
 		return 0;
-	log_warn("disk %s does not answer any more; waiting for it", name);
-	atomic_store(&k->waiting, true);
+	pthread_mutex_lock(&k->lock);
+	wait_s = k->patience_ms / 1000;
+	pthread_mutex_unlock(&k->lock);
+	log_warn("disk %s does not answer any more; waiting %" PRIu64 " s for it", name, wait_s);
+	atomic_store(&k->waiting_s, max_of(wait_s, (uint64_t)1));
 	back = comes_back(r, source, bounce);
-	atomic_store(&k->waiting, false);
+	atomic_store(&k->waiting_s, 0);
 	if (!back)
 		return fail_code(
 			EIO, "SOURCE_LOST",
-			"disk %s does not answer any more, not even where it was read before",
-			name);
+			"disk %s does not answer any more, not even where it was read before; it "
+			"was waited for %" PRIu64 " s",
+			name, wait_s);
 	log_info("disk %s answers again", name);
 	return 0;
 }
@@ -467,14 +472,14 @@ int rescue_read(struct round *r, struct item *item, uint64_t *read_bytes)
 const char *rescue_words(struct round *r, char *buf, size_t bytes)
 {
 	unsigned n = atomic_load(&r->state->rescue.bad_chunks);
+	uint64_t wait_s = atomic_load(&r->state->rescue.waiting_s);
 
 	*buf = '\0';
-	if (atomic_load(&r->state->rescue.waiting))
+	if (wait_s)
 		snprintf(buf, bytes,
-			 "disk %s does not answer; waiting for it, for some minutes: look at its "
-			 "cable "
-			 "and power, or plug it in again",
-			 r->state->map->name);
+			 "disk %s does not answer; waiting up to %" PRIu64
+			 " s: see to its cable and power, or plug it in again",
+			 r->state->map->name, wait_s);
 	else if (n)
 		snprintf(buf, bytes,
 			 "disk %s: %u MiB could not be read and are tried again at the end",

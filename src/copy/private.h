@@ -297,9 +297,9 @@ struct rescue {
 	bool allowed;	      /* all holes of the list are zeros for good */
 	uint64_t patience_ms; /* left for waiting */
 	atomic_uint failed_in_row;
-	atomic_uint bad_chunks;	   /* put off, for people */
-	pthread_mutex_t wait_lock; /* one reader waits for the disk, the others for that */
-	atomic_bool waiting;
+	atomic_uint bad_chunks;	    /* put off, for people */
+	pthread_mutex_t wait_lock;  /* one reader waits for the disk, the others for that */
+	_Atomic uint64_t waiting_s; /* the disk is gone; so long it is waited for. 0: it is not */
 };
 
 void rescue_init(struct rescue *k, const struct copy_options *o);
@@ -370,11 +370,18 @@ bool cursor_next(struct cursor_run *c, struct item *item);
 
 /* ---- one disk: copy_disk.c, copy_round.c, copy_stage.c, copy_send.c ---- */
 
+/* What is to be said of one disk, until it has something else to say. */
+struct word {
+	char text[ERR_REASON_MAX];
+	bool failed; /* for good; the others go on */
+};
+
 /* What the disks that are copied at the same time have in common. */
 struct whole {
 	pthread_mutex_t lock; /* of progress, rates, and the caller's status function */
 	struct rate rate;
 	struct copy_progress progress[MAP_DISKS_MAX];
+	struct word words[MAP_DISKS_MAX];
 	/* Smoothed rates, and what stood at the last look. */
 	uint64_t look_us, look_done_bytes, look_wire_bytes;
 	double done_per_s, wire_per_s;

@@ -89,6 +89,14 @@ static const char *serial(const struct inv *inv, const char *name)
 	return s ? s : vpd_serial(inv, name);
 }
 
+const char *inventory_serial(struct arena *a, const char *name)
+{
+	const struct inv inv = {.arena = a, .root = ""};
+	CLEANUP_JSON json_t *text = inv_text(serial(&inv, name));
+
+	return json_is_string(text) ? arena_strdup(a, json_string_value(text)) : NULL;
+}
+
 static const char *wwid(const struct inv *inv, const char *name)
 {
 	const char *w = inv_line(inv, "/sys/block/%s/device/wwid", name);

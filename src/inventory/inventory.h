@@ -38,6 +38,10 @@ struct inventory_options {
 /* *out is the caller's. */
 int inventory_make(const struct inventory_options *options, json_t **out);
 
+/* Serial number of a disk of this machine by the kernel's name, as the inventory has it; NULL when
+ * it tells none. */
+const char *inventory_serial(struct arena *a, const char *name);
+
 /*
  * ---- inside the guest: plain files below dir, where its root file system and what its fstab names
  * are mounted read-only. Links of the guest never lead out of dir. Its code is not run. ----

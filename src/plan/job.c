@@ -16,6 +16,7 @@
 #define CONNECTIONS_DEFAULT 4
 #define RATE_MAX_MBIT	    1000000
 #define HOLES_MAX	    1000000
+#define RESCUE_MAX_S	    86400
 
 static int invalid(const char *key, const char *want)
 {
@@ -113,6 +114,9 @@ static int take(const char *key, const json_t *v, struct plan_job *job)
 	if (!strcmp(key, "holes_max"))
 		return take_number(v, key, 0, HOLES_MAX, "a number from 0 to 1000000",
 				   &job->copy.holes_max);
+	if (!strcmp(key, "rescue_s"))
+		return take_number(v, key, 1, RESCUE_MAX_S, "a number from 1 to 86400",
+				   &job->copy.rescue_s);
 	if (!strcmp(key, "rate_mbit"))
 		return take_number(v, key, 0, RATE_MAX_MBIT, "a number from 0 to 1000000",
 				   &job->copy.rate_mbit);

@@ -173,6 +173,8 @@ static json_t *copy_json(const struct plan_copy *c, const json_t *holes_outside)
 
 	if (c->unverified)
 		json_object_set_new(json, "verify", json_false());
+	if (c->rescue_s)
+		json_object_set_new(json, "rescue_s", json_u64(c->rescue_s));
 	if (c->holes_max)
 		json_object_set_new(json, "holes_max", json_u64(c->holes_max));
 	if (holes_outside)

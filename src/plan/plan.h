@@ -85,6 +85,7 @@ struct plan_copy {
 	const char *digest; /* "xxh3-128" or "sha-256" */
 	bool unverified;    /* what arrived is not read back */
 	unsigned connections;
+	uint64_t rescue_s;	    /* patience with a disk that does not read; 0 = copy's own */
 	uint64_t holes_max;	    /* so many places of the source may be unreadable */
 	const char **holes_outside; /* only in files outside of these paths; NULL-ended, or NULL */
 };

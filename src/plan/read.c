@@ -11,7 +11,8 @@
 #include "base/json.h"
 #include "base/num.h"
 
-#define DISKS_MAX 64
+#define DISKS_MAX    64
+#define RESCUE_MAX_S 86400
 
 static int bad(const char *what)
 {
@@ -251,6 +252,10 @@ static int read_copy(struct arena *a, const json_t *j, struct plan_copy *c)
 		rc = json_get_u64(j, "rate_mbit", &c->rate_mbit);
 	if (rc == 0)
 		rc = get_text(a, j, "digest", &c->digest);
+	if (rc == 0)
+		rc = json_get_u64_or(j, "rescue_s", 0, &c->rescue_s);
+	if (rc == 0 && c->rescue_s > RESCUE_MAX_S)
+		return bad("rescue_s");
 	if (rc == 0)
 		rc = json_get_u64_or(j, "holes_max", 0, &c->holes_max);
 	if (rc == 0)

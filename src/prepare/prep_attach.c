@@ -12,13 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "inventory/inventory.h"
 #include "prepare/prep_dm.h"
 #include "prepare/prep_views.h"
 #include "prepare/prepare.h"
@@ -127,6 +130,7 @@ int prepare_hold(const struct plan *plan, unsigned disk, struct prepare_hold *ou
 	if (rc < 0)
 		return rc;
 	path_of(name, path);
+	snprintf(out->name, sizeof(out->name), "%s", name);
 	out->fd = io_open(path, O_RDONLY, 0);
 	if (out->fd < 0)
 		return out->fd;
@@ -162,8 +166,30 @@ static bool is_beneath_another(const struct plan *plan, unsigned disk, const cha
 	return false;
 }
 
+/* Disks that nobody has written to yet look alike; then only the number on them tells which is
+ * which. */
+static bool is_the_twin(const struct plan *plan, unsigned disk, const struct prepare_hold *holds,
+			const char *name)
+{
+	const struct plan_disk *d = &plan->disks[disk];
+	struct arena *a = NULL;
+	const char *serial;
+	bool twin = false;
+
+	for (unsigned i = 0; i < plan->disk_count; i++)
+		twin = twin || (i != disk && plan->disks[i].source_bytes == d->source_bytes &&
+				memcmp(holds[i].print, holds[disk].print, HASH_BYTES) == 0);
+	if (!twin)
+		return false;
+	a = arena_new();
+	serial = a ? inventory_serial(a, name) : NULL;
+	twin = !serial || strcmp(serial, d->serial) != 0;
+	arena_free(a);
+	return twin;
+}
+
 /* 1: this is it, and *fd is open; 0: it is not. */
-static int look_at(const struct plan *plan, unsigned disk, const struct prepare_hold *hold,
+static int look_at(const struct plan *plan, unsigned disk, const struct prepare_hold *holds,
 		   const char *name, int *fd)
 {
 	const struct plan_disk *d = &plan->disks[disk];
@@ -184,7 +210,8 @@ static int look_at(const struct plan *plan, unsigned disk, const struct prepare_
 		rc = print_of(plan, disk, *fd, path, print);
 	if (rc < 0)
 		return rc;
-	if (memcmp(print, hold->print, HASH_BYTES) == 0)
+	if (memcmp(print, holds[disk].print, HASH_BYTES) == 0 &&
+	    !is_the_twin(plan, disk, holds, name))
 		return 1;
 	log_warn("%s has the size of the disk %s that is gone, but is not it, or was used since",
 		 path, d->source);
@@ -206,8 +233,9 @@ static int attach(const struct plan_disk *d, const char *name)
 	return rc;
 }
 
-int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold *hold)
+int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold *holds)
 {
+	struct prepare_hold *hold = &holds[disk];
 	CLEANUP_CLOSEDIR DIR *dir = NULL;
 	struct dirent *e;
 
@@ -216,7 +244,7 @@ int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold
 	dir = opendir("/sys/block");
 	while (dir && (e = readdir(dir))) {
 		CLEANUP_CLOSE int fd = -1;
-		int rc = e->d_name[0] == '.' ? 0 : look_at(plan, disk, hold, e->d_name, &fd);
+		int rc = e->d_name[0] == '.' ? 0 : look_at(plan, disk, holds, e->d_name, &fd);
 
 		if (rc > 0)
 			rc = attach(&plan->disks[disk], e->d_name);
@@ -226,7 +254,28 @@ int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold
 			return rc;
 		prepare_release(hold);
 		hold->fd = steal_fd(&fd);
+		snprintf(hold->name, sizeof(hold->name), "%.63s", e->d_name);
 		return 1;
 	}
 	return 0;
+}
+
+/* The kernel has no number any more for a disk that is gone, though what stands on it does. */
+bool prepare_disks_are_there(void)
+{
+	static const char *const raw[] = {RAW_PREFIX, NULL};
+	char table[DM_PARAMS_MAX], link[PATH_BYTES], **names;
+	bool there = true;
+	size_t count;
+
+	if (dm_list(raw, &names, &count) < 0)
+		return false;
+	for (size_t i = 0; there && i < count; i++) {
+		there = dm_first_line(names[i], false, table, sizeof(table)) == 0;
+		table[strcspn(table, " ")] = '\0';
+		snprintf(link, sizeof(link), "/sys/dev/block/%.40s", table);
+		there = there && access(link, F_OK) == 0;
+	}
+	dm_free_names(names, count);
+	return there;
 }

@@ -77,6 +77,7 @@ const char *prepare_volume_view_path(struct arena *a, const char *vg, const char
 struct prepare_hold {
 	int fd;				    /* of the disk itself; -1: none */
 	uint8_t print[PREPARE_PRINT_BYTES]; /* SHA-256 of its superblocks and metadata */
+	char name[64];			    /* that it has now: "sda" */
 };
 
 /*
@@ -88,10 +89,15 @@ void prepare_release(struct prepare_hold *hold);
 
 /*
  * When that disk has left the machine: look for it under any name, make it read-only and lay its
- * view over it again. It must have the same size and print. 1: done; 0: it has not left, or has not
- * come back. One call at a time for a disk; may run beside a copy that reads the views.
+ * view over it again. It must have the same size and print, and where another disk of the plan has
+ * these too, the same serial number. The holds are of all disks of the plan, in its order. 1: done;
+ * 0: it has not left, or has not come back. One call at a time; may run beside a copy that reads
+ * the views.
  */
-int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold *hold);
+int prepare_reattach(const struct plan *plan, unsigned disk, struct prepare_hold *holds);
+
+/* Whether each disk beneath the views is there. Any thread. */
+bool prepare_disks_are_there(void);
 
 /*
  * Whether the views still hold: -ENOSPC with code COW_FULL when their memory ran out, which makes

@@ -65,7 +65,7 @@ printf '{"nmae": "x"}' >"$job"
 refused JOB_INVALID 'a key \\"nmae\\", which is not known'
 for pair in '"compression": "7"' '"compression": 11' '"compression": -1' '"compression": 1e3' '"connections": 0' '"rate_mbit": true' \
 	'"rate_mbit": 99999999999999999999' '"adaptive": 1' '"exit": "later"' '"allow": "A"' '"allow": [1]' '"allow": ["NO_DISKS"]' \
-	'"holes_max": null' '"holes_outside": ["etc"]' '"exclude_disks": {}' '"activation": 5' '"digest": "md5"' '"name": []'; do
+	'"holes_max": null' '"rescue_s": 0' '"holes_outside": ["etc"]' '"exclude_disks": {}' '"activation": 5' '"digest": "md5"' '"name": []'; do
 	printf '{%s}' "$pair" >"$job"
 	if [ "$pair" = '"rate_mbit": 99999999999999999999' ]; then
 		refused JSON_INVALID 'too big'

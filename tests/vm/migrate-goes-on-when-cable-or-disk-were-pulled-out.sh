@@ -21,7 +21,7 @@ vm_wait source 60 'no network card has a link'
 vm_monitor source 'set_link net0 on'
 vm_wait source 60 'Running Syncing +[2-6][0-9]%'
 vm_monitor source 'device_del first'
-vm_wait source 60 'disk sda does not answer; waiting for it'
+vm_wait source 60 'disk sda does not answer; waiting up to'
 vm_monitor source "drive_add 0 if=none,id=d1,format=raw,file=$vm_dir/other.img"
 vm_monitor source 'device_add scsi-hd,id=other,bus=bus.0,lun=1,drive=d1'
 vm_monitor source "drive_add 0 if=none,id=d2,format=raw,file=$disk"
