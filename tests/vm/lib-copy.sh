@@ -4,12 +4,14 @@
 #
 #   copy_needs                        skip unless the image and the receiver are there
 #   copy_source MIB NAME              $disk, with one ext4 that can be taken for a Linux whose root is /dev/NAME; its
-#                                     file /srv/data/payload has MIB of noise. $before is the disk's SHA-256
+#                                     file /srv/data/payload has MIB of noise. $before is the disk's SHA-256.
+#                                     NAME vg0/root: it is a volume there
 #   copy_receiver                     start it; $code is its activation code. A second start takes up the state
 #   copy_receiver_gone                end it
 #   copy_metric NAME                  a figure of its, without coldlift_
 #   copy_settled                      until what it took is on its medium
-#   copy_boot NAME JOB OPTION...      the ISO, with this code and job; e1000 "net0" on user network "n"
+#   copy_boot NAME JOB OPTION...      the ISO, with this code and job; e1000 "net0" on user network "n".
+#                                     It has $copy_memory_mib, 256
 #   copy_is_equal                     the copy is the source's: its file system is sound, and the payload is there
 
 copy_needs() {
@@ -30,15 +32,23 @@ copy_source() {
 	truncate -s "${copy_fs_mib}M" "$vm_dir/fs.img"
 	mke2fs -q -t ext4 -b 4096 -d "$tree" "$vm_dir/fs.img"
 	disk=$vm_dir/disk.img
+	copy_fs_at_mib=1
 	truncate -s $((copy_fs_mib + 20))M "$disk"
-	printf 'label: gpt\nstart=1MiB, size=%sMiB, type=L\n' "$copy_fs_mib" | sfdisk -q "$disk"
-	dd if="$vm_dir/fs.img" of="$disk" bs=1M seek=1 conv=notrunc,sparse status=none
+	if [ "$2" = vg0/root ]; then
+		copy_fs_at_mib=2
+		printf 'label: gpt\nstart=1MiB, size=%sMiB, type=lvm\n' $((copy_fs_mib + 1)) | sfdisk -q "$disk"
+		"$vm_lib/lvm.py" "$disk" 1048576 $(((copy_fs_mib + 1) << 20))
+	else
+		printf 'label: gpt\nstart=1MiB, size=%sMiB, type=L\n' "$copy_fs_mib" | sfdisk -q "$disk"
+	fi
+	dd if="$vm_dir/fs.img" of="$disk" bs=1M seek=$copy_fs_at_mib conv=notrunc,sparse status=none
 	rm "$vm_dir/fs.img"
 	before=$(sha256sum <"$disk")
 }
 
 # Below the ports that connections and port 0 take: a receiver that comes back must find its own again.
 copy_control_port=$((20000 + 2 * (RANDOM % 6000))) copy_data_port=$((copy_control_port + 1))
+copy_memory_mib=256
 copy_receiver() {
 	mkdir -p "$vm_dir/files"
 	: >"$vm_dir/receiver.out"
@@ -77,16 +87,16 @@ copy_boot() {
 	printf '%s\n' "$2" >"$vm_dir/job.json"
 	shift 2
 	vm_iso "$vm_dir/$name.iso" --activation "$code" --job "$vm_dir/job.json" --args 'ip=dhcp'
-	vm_start "$name" bios 256 -boot d -cdrom "$vm_dir/$name.iso" \
+	vm_start "$name" bios "$copy_memory_mib" -boot d -cdrom "$vm_dir/$name.iso" \
 		-netdev user,id=n -device e1000,id=net0,netdev=n "$@"
 }
 
 copy_is_equal() {
 	local copy=$vm_dir/copy.img
-	dd if="$vm_dir/files/disk0.raw" of="$copy" bs=1M skip=1 count="$copy_fs_mib" conv=sparse status=none
+	dd if="$vm_dir/files/disk0.raw" of="$copy" bs=1M skip=$copy_fs_at_mib count="$copy_fs_mib" conv=sparse status=none
 	e2fsck -fn "$copy" >/dev/null 2>&1 || fail "the copy's file system is damaged"
 	debugfs -R "dump /srv/data/payload $vm_dir/payload" "$copy" 2>/dev/null
 	cmp "$vm_dir/root/srv/data/payload" "$vm_dir/payload" || fail "the payload differs"
 	"$receiver" verify --disk "$vm_dir/files/disk0.raw" --proof "$vm_dir/state/artefacts/verify.json" \
-		--leaves "$vm_dir/state/artefacts/verify.leaves" >/dev/null || fail "the proof does not hold"
+		--leaves "$vm_dir/state/artefacts/verify.leaves" --index 0 >/dev/null || fail "the proof does not hold"
 }
