@@ -452,6 +452,9 @@ async def handle(cloud, request, req, origin):
         response = await perform(cloud, request, req, query, name, rule)
         call["status"] = response.status
     except ApiError as why:
+        # OSS has no other status for it, and the reply to a HEAD no other word.
+        if "Throttling" in why.code:
+            why.status = 503
         call["status"], call["code"] = why.status, why.code
         body = tags(Code=why.code, Message=why.message, RequestId=ident, HostId=req.headers.get("host", ""))
         response = web.Response(status=why.status, headers=why.headers, content_type="application/xml",
