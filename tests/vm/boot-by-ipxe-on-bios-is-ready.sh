@@ -11,7 +11,7 @@ sed -i 's/^set args$/set args coldlift.mode=shell ip=dhcp/' "$vm_dir/pxe/coldlif
 vm_start source bios 256 -boot n \
 	-netdev "user,id=n0,tftp=$vm_dir/pxe,bootfile=coldlift.ipxe" -device virtio-net-pci,netdev=n0,bootindex=1 \
 	-netdev user,id=n1,net=10.0.9.0/24 -device e1000,netdev=n1,romfile=
-vm_wait source 300 'coldlift: ready'
+vm_wait source 600 'coldlift: ready'
 addresses=$(vm_sh source 'ip -4 -o addr show scope global')
 echo "$addresses"
 grep -q '10\.0\.2\.' <<<"$addresses" || fail "the card that was booted from has no address"

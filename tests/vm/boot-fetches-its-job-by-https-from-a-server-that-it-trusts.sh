@@ -34,6 +34,6 @@ vm_start source bios 256 -kernel "$pxe/vmlinuz" -initrd "$vm_dir/initramfs" \
 	-append "console=ttyS0 quiet no_timer_check tsc=unstable ip=dhcp coldlift.job=https://$name:$port/job.json" \
 	-netdev user,id=n -device virtio-net-pci,netdev=n
 # The migrator itself refuses the key that no job has: it has read this very file.
-vm_wait source 240 'JOB_INVALID.*no_such_key|no_such_key.*JOB_INVALID'
+vm_wait source 600 'JOB_INVALID.*no_such_key|no_such_key.*JOB_INVALID'
 vm_prompt source
 vm_sees source 'cat /run/coldlift/job.json' 'from afar' || fail "the job is not the server's"

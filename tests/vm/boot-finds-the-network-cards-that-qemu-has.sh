@@ -15,8 +15,8 @@ options+=(-device qemu-xhci -netdev "user,id=n$n,net=10.0.$((20 + n)).0/24" -dev
 n=$((n + 1))
 vm_iso "$vm_dir/cd.iso" --args 'coldlift.mode=shell ip=dhcp'
 vm_start source bios 256 -cdrom "$vm_dir/cd.iso" "${options[@]}"
-vm_wait source 180 'coldlift: ready'
+vm_wait source 600 'coldlift: ready'
 vm_sh source 'for i in /sys/class/net/*/device/driver; do d=${i%/device*}; echo "${d##*/} $(basename $(readlink $i))"; done'
-vm_sh source 'i=0; while [ $(ip -4 -o addr show scope global | wc -l) -lt '$n' ] && [ $i -lt 30 ]; do sleep 1; i=$((i+1)); done; ip -4 -o addr show scope global' 90 |
+vm_sh source 'i=0; while [ $(ip -4 -o addr show scope global | wc -l) -lt '$n' ] && [ $i -lt 120 ]; do sleep 1; i=$((i+1)); done; ip -4 -o addr show scope global' 90 |
 	tee "$vm_dir/addresses"
 [ "$(grep -c 'inet 10\.0\.2' "$vm_dir/addresses")" = $n ] || fail "not all $n cards have an address"

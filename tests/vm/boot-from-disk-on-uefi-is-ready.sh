@@ -7,5 +7,5 @@ vm_needs "$iso" /usr/share/OVMF/OVMF_CODE_4M.fd
 
 vm_iso "$vm_dir/disk.img" --args coldlift.mode=shell
 vm_start source uefi 256 -drive "if=none,id=d,format=raw,file=$vm_dir/disk.img" -device nvme,drive=d,serial=1
-vm_wait source 300 'coldlift: ready'
+vm_wait source 600 'coldlift: ready'
 vm_sees source 'cat /sys/block/nvme0n1/ro' '^1$' || fail "the disk is not read-only"

@@ -9,7 +9,7 @@ echo '{"name":"night shift"}' >"$vm_dir/job.json"
 vm_iso "$vm_dir/stick.img" --job "$vm_dir/job.json" --args coldlift.mode=shell\ ip=dhcp
 vm_start source bios 192 -device qemu-xhci -netdev user,id=n -device e1000,netdev=n \
 	-drive "if=none,id=stick,format=raw,file=$vm_dir/stick.img" -device usb-storage,drive=stick,removable=on
-vm_wait source 180 'coldlift: ready'
+vm_wait source 600 'coldlift: ready'
 vm_sees source 'cat /run/coldlift/job.json' 'night shift' || fail "the job file was not found"
 vm_sees source 'ip route' 'default via 10.0.2.2 dev eth0' || fail "no default route by DHCP"
 vm_sh source 'grep nameserver /etc/resolv.conf'

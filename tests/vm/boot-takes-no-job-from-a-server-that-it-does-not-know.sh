@@ -18,8 +18,8 @@ vm_helpers+=($!)
 
 vm_iso "$vm_dir/cd.iso" --args "ip=dhcp coldlift.job=https://10.0.2.2:$port/job.json"
 vm_start source bios 192 -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device virtio-net-pci,netdev=n
-vm_wait source 240 'InError: the job could not be fetched from https://10.0.2.2'
-vm_wait source 30 'coldlift: migrate failed \(status 1\)'
+vm_wait source 600 'InError: the job could not be fetched from https://10.0.2.2'
+vm_wait source 600 'coldlift: migrate failed \(status 1\)'
 vm_prompt source
 vm_sh source '[ ! -e /run/coldlift/job.json ]' || fail "a job was taken"
 # The server is there and curl works: only trust was missing.

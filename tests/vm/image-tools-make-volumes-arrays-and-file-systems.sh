@@ -13,7 +13,7 @@ for n in 0 1 2 3; do
 done
 vm_iso "$vm_dir/cd.iso" --args coldlift.mode=shell
 vm_start tools bios 512 -cdrom "$vm_dir/cd.iso" "${options[@]}"
-vm_wait tools 180 'coldlift: ready'
+vm_wait tools 600 'coldlift: ready'
 
 ok() { # COMMANDS: all of them succeed
 	local status=0

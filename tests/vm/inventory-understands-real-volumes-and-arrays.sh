@@ -15,7 +15,7 @@ for n in "${!letters[@]}"; do
 done
 vm_iso "$vm_dir/cd.iso" --args coldlift.mode=shell
 vm_start maker bios 512 -cdrom "$vm_dir/cd.iso" "${options[@]}"
-vm_wait maker 240 'coldlift: ready'
+vm_wait maker 600 'coldlift: ready'
 
 ok() { # COMMANDS: all of them succeed
 	local status=0

@@ -112,7 +112,7 @@ vm_prompt() {
 	local tries=0
 	until [[ $(tail -c 40 "$vm_dir/$1/serial.log" | tr -d '\0') == *'# '* ]]; do
 		tries=$((tries + 1))
-		[ $tries -lt 600 ] || fail "no prompt on the serial port of $1"
+		[ $tries -lt 3000 ] || fail "no prompt on the serial port of $1"
 		sleep 0.1
 	done
 }
@@ -124,7 +124,7 @@ vm_sh() {
 	before=$(stat -c %s "$vm_dir/$name/serial.log")
 	# Quotes keep the marks out of the shell's echo of the line.
 	vm_line "$name" "echo; echo \"${mark}\"+; { $2; } 2>&1; r=\$?; echo; echo \"${mark}\"=\$r="
-	vm_wait "$name" "${3:-60}" "^$mark=[0-9]+="
+	vm_wait "$name" "${3:-300}" "^$mark=[0-9]+="
 	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r')
 	printf '%s\n' "$out" | sed -n -e "/^$mark+\$/,/^$mark=/p" | sed -e '1d' -e '$d' | sed -e '${/^$/d}'
 	return "$(printf '%s\n' "$out" | sed -nE "s/^$mark=([0-9]+)=.*/\1/p" | head -n 1)"
@@ -143,7 +143,7 @@ vm_screenshot() {
 	local tries=0
 	until [ -s "$2" ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 50 ] || fail "QEMU made no picture of the screen of $1"
+		[ $tries -lt 1200 ] || fail "QEMU made no picture of the screen of $1"
 		sleep 0.1
 	done
 }

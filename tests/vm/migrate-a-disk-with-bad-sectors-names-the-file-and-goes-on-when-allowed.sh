@@ -46,14 +46,14 @@ migrate() { # NAME JOB
 }
 
 migrate strict '{}'
-vm_wait strict 400 "SOURCE_READ_ERROR.*disk nvme0n1 cannot be read at sector $first "
-vm_says strict 'file /srv/data/payload \(inode' || vm_wait strict 10 '/srv/data/payload'
+vm_wait strict 600 "SOURCE_READ_ERROR.*disk nvme0n1 cannot be read at sector $first "
+vm_says strict 'file /srv/data/payload \(inode' || vm_wait strict 600 '/srv/data/payload'
 vm_stop strict
 taken=$(sed -n 's/.*"chunks": *\([0-9]*\).*/\1/p' "$vm_dir/state/artefacts/verify.json" 2>/dev/null || true)
 [ -z "$taken" ] || fail "a run that failed left a proof"
 
 migrate lenient '{"holes_outside": ["/etc", "/srv/database"]}'
-vm_wait lenient 400 'Finished|InError'
+vm_wait lenient 600 'Finished|InError'
 vm_says lenient 'its disks have not been used since' || fail "the console does not say that the source is as it was"
 vm_says lenient 'all is copied but 1.5 KiB in 2 places that cannot be read' || fail "the console does not say what is lacking"
 vm_stop lenient

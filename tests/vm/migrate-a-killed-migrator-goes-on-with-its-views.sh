@@ -33,13 +33,13 @@ printf '{"rate_mbit": 80, "compression": 0}\n' >"$vm_dir/job.json"
 vm_iso "$vm_dir/cd.iso" --activation "$code" --job "$vm_dir/job.json" --args 'ip=dhcp'
 vm_start source bios 256 -boot d -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device e1000,netdev=n \
 	-device ahci,id=ahci -drive "if=none,id=d0,format=raw,file=$vm_dir/disk.img" -device ide-hd,bus=ahci.0,drive=d0
-vm_wait source 240 'Running Syncing +[2-6][0-9]%'
+vm_wait source 600 'Running Syncing +[2-6][0-9]%'
 vm_line source shell
 vm_prompt source
 # Detached, as the init script takes the port for another shell once the migrator has ended.
 again='killall -9 migrator; sleep 4; COLDLIFT_CONSOLES= migrator run --cmdline >/run/second.log 2>&1'
 vm_line source "setsid sh -c '$again; echo second status \$? \$(grep -c views.that.stand /run/coldlift/migrator.log) >/dev/ttyS0' </dev/null >/dev/null 2>&1 &"
-vm_wait source 100 'second status 0 1'
+vm_wait source 600 'second status 0 1'
 vm_stop source
 
 [ "$(sha256sum <"$vm_dir/disk.img")" = "$before" ] || fail "the source changed"

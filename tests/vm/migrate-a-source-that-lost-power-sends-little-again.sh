@@ -12,7 +12,7 @@ copy_receiver
 
 disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device "ahci,id=ahci" -device "ide-hd,bus=ahci.0,drive=d0")
 copy_boot first '{"rate_mbit": 200, "compression": 0}' "${disks[@]}"
-vm_wait first 240 'Running Syncing +[6-8][0-9]%'
+vm_wait first 600 'Running Syncing +[6-8][0-9]%'
 vm_stop first
 copy_settled
 durable=$(copy_metric disk_durable_chunks)
@@ -20,7 +20,7 @@ durable=$(copy_metric disk_durable_chunks)
 earlier=$(copy_metric received_bytes_total)
 
 copy_boot second '{"compression": 0}' "${disks[@]}"
-vm_wait second 240 'Finished|InError'
+vm_wait second 600 'Finished|InError'
 vm_says second 'the source was restarted, its disks have not been used since' ||
 	fail "the console does not say that the source is as it was"
 vm_stop second

@@ -13,7 +13,7 @@ copy_receiver
 
 nvme=(-drive "if=none,id=d0,format=raw,file=$disk" -device "nvme,drive=d0,serial=SMALL")
 copy_boot first '{"rate_mbit": 200, "compression": 0}' "${nvme[@]}"
-vm_wait first 240 'Running Syncing +[5-8][0-9]%'
+vm_wait first 600 'Running Syncing +[5-8][0-9]%'
 vm_stop first
 copy_settled
 durable=$(copy_metric disk_durable_chunks)
@@ -33,7 +33,7 @@ done
 before=$(sha256sum <"$disk")
 
 copy_boot second '{"compression": 0}' "${nvme[@]}"
-vm_wait second 240 'Finished|InError'
+vm_wait second 600 'Finished|InError'
 vm_says second 'the source was used since the last run: all is read, and what has changed is sent' ||
 	fail "the console does not say that the source was used"
 vm_stop second

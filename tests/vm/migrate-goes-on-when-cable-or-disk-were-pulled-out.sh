@@ -15,18 +15,18 @@ other=$(sha256sum <"$vm_dir/other.img")
 
 copy_boot source '{"rate_mbit": 120, "compression": 0}' -device virtio-scsi-pci,id=bus \
 	-drive "if=none,id=d0,format=raw,file=$disk" -device scsi-hd,id=first,bus=bus.0,drive=d0
-vm_wait source 240 'Running Syncing +[1-9][0-9]?%'
+vm_wait source 600 'Running Syncing +[1-9][0-9]?%'
 vm_monitor source 'set_link net0 off'
-vm_wait source 60 'no network card has a link'
+vm_wait source 600 'no network card has a link'
 vm_monitor source 'set_link net0 on'
-vm_wait source 60 'Running Syncing +[2-6][0-9]%'
+vm_wait source 600 'Running Syncing +[2-6][0-9]%'
 vm_monitor source 'device_del first'
-vm_wait source 60 'disk sda does not answer; waiting up to'
+vm_wait source 600 'disk sda does not answer; waiting up to'
 vm_monitor source "drive_add 0 if=none,id=d1,format=raw,file=$vm_dir/other.img"
 vm_monitor source 'device_add scsi-hd,id=other,bus=bus.0,lun=1,drive=d1'
 vm_monitor source "drive_add 0 if=none,id=d2,format=raw,file=$disk"
 vm_monitor source 'device_add scsi-hd,id=again,bus=bus.0,lun=2,drive=d2'
-vm_wait source 240 'Finished|InError'
+vm_wait source 600 'Finished|InError'
 vm_says source 'all is copied and durable on the receiver' || fail "the copy did not go on"
 vm_stop source
 

@@ -25,9 +25,9 @@ order() {
 
 disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device "ahci,id=ahci" -device "ide-hd,bus=ahci.0,drive=d0")
 copy_boot first '{"rate_mbit": 80, "compression": 0, "digest": "sha-256"}' "${disks[@]}"
-vm_wait first 240 'Running Syncing +[1-3][0-9]%'
+vm_wait first 600 'Running Syncing +[1-3][0-9]%'
 order '{"compression": 8, "rate_mbit": 400}'
-vm_wait first 240 'Finished|InError'
+vm_wait first 600 'Finished|InError'
 vm_says first 'copying, SHA-256 of each chunk$' || fail "the console does not say that there is proof"
 vm_says first 'copying, SHA-256 of each chunk, compression 8' || fail "the order did not arrive"
 vm_stop first
@@ -42,7 +42,7 @@ echo "of $data chunks with data $((received / 1048576)) MiB came over the wire"
 
 order '{"compression": null, "rate_mbit": null, "verify": false}'
 copy_boot second '{"digest": "sha-256"}' "${disks[@]}"
-vm_wait second 240 'Finished|InError'
+vm_wait second 600 'Finished|InError'
 vm_says second 'not read back, as it was ordered' || fail "the console does not say that nothing was read back"
 vm_stop second
 grep -q '"verified": false' "$artefacts/verify.json" || fail "$(cat "$artefacts/verify.json")"

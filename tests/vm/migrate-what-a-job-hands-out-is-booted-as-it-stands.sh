@@ -52,8 +52,8 @@ boots() { # NAME OPTION...: the source, until it powers itself off
 	vm_start "$name" bios 256 "$@" -netdev "user,id=n,tftp=$vm_dir/pxe,bootfile=coldlift.ipxe" -device e1000,netdev=n -device ahci,id=ahci \
 		-drive "if=none,id=d0,format=raw,file=$vm_dir/disk.img" -device ide-hd,bus=ahci.0,drive=d0 \
 		-drive "if=none,id=d1,format=raw,file=$vm_dir/scratch.img" -device ide-hd,bus=ahci.1,drive=d1
-	vm_wait "$name" 240 'migrate done \(status 0\)'
-	vm_gone "$name" 60
+	vm_wait "$name" 600 'migrate done \(status 0\)'
+	vm_gone "$name" 300
 }
 
 images_are() { # COUNT: of each run one, as the other disk is left out

@@ -58,6 +58,6 @@ done
 
 # A year ahead might be right.
 boot plausible "$(($(date +%Y) + 1))-02-03T04:05:06"
-vm_wait plausible 240 "InError: the certificate of $name.* is not valid at the time that this machine has, 20.*firmware"
+vm_wait plausible 600 "InError: the certificate of $name.* is not valid at the time that this machine has, 20.*firmware"
 vm_stop plausible
 [ "$(sha256sum <"$disk")" = "$before" ] || fail "the source changed"

@@ -60,7 +60,7 @@ boot() { # NAME MIB
 		-append 'coldlift.mode=shell console=ttyS0 quiet' \
 		-drive "if=none,id=a,format=raw,file=$a" -device ide-hd,drive=a,bus=ide.0,serial=DISK-A \
 		-drive "if=none,id=b,format=raw,file=$b" -device ide-hd,drive=b,bus=ide.1,serial=DISK-B
-	vm_wait "$1" 240 'coldlift: ready'
+	vm_wait "$1" 600 'coldlift: ready'
 }
 
 # ---- the machine works, and then the power fails ----
