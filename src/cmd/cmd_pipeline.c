@@ -175,7 +175,7 @@ static int say_end(const struct pipeline_args *a, const char *id, const struct v
 	snprintf(reason, sizeof(reason), "%s", err_reason());
 	if (v->terminal && !v->quiet)
 		fputc('\n', stderr);
-	if (!a->quiet && pipe_status(a->root, id, &status) == 0) {
+	if (!a->quiet && rc != -EPERM && pipe_status(a->root, id, &status) == 0) {
 		jobs = json_pack("[O]", status);
 		text = pipe_show_table(jobs, 80);
 		if (text)

@@ -574,7 +574,13 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 	json_object_foreach ((json_t *)changes, name, v) {
 		const struct key *k = key_of(name);
 
-		if (k && !in_time(k->until, state, phase))
+		/* A whole job file may come again, for what is new in it. */
+		if (json_equal(json_object_get(options, name), v))
+			continue;
+		if (k && k->until == NEVER)
+			problem(&late, "ReplicationJob.InvalidStatus", k,
+				"is chosen when the job is made");
+		else if (k && !in_time(k->until, state, phase))
 			problem(&late, "ReplicationJob.InvalidStatus", k,
 				"cannot be changed in a job that is %s%s%s%s",
 				pipe_state_name(state), phase ? ": " : "", pipe_phase_name(phase),

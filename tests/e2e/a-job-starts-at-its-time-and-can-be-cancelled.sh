@@ -13,7 +13,7 @@ status=0
 [ $status -eq 2 ] && [ "$(grep -c '^InvalidParameter\.' "$work/wrong")" -eq 2 ] ||
 	fail "wrong changes end with $status: $(cat "$work/wrong")"
 status=0
-"$PIPELINE" modify other run_once=false 'tags={}' 2>"$work/wrong" || status=$?
+"$PIPELINE" modify other run_once=false 'tags={"a": "b"}' 2>"$work/wrong" || status=$?
 [ $status -eq 3 ] && [ "$(grep -c '^ReplicationJob\.InvalidStatus' "$work/wrong")" -eq 2 ] ||
 	fail "changes that are too late end with $status: $(cat "$work/wrong")"
 "$PIPELINE" delete other

@@ -41,6 +41,10 @@ for told in '"os_version":"6.8"' '"description":"2026"' '"platform":"true"' '"bu
 done
 "$PIPELINE" modify web description=null plan="$work/good"
 ! "$PIPELINE" status web --json | grep -q '2026"' || fail "the description stays"
+"$PIPELINE" cancel web
+printf '{"name": "web", "tags": {}, "run_once": true, "valid_days": 9, "bucket": "12345"}' >"$work/again.json"
+"$PIPELINE" modify web --job "$work/again.json" || fail "a job file that changes what may be changed is refused"
+"$PIPELINE" modify web run_once=false max_images=2 2>&1 | grep -q '"run_once" is chosen when the job is made' || fail "run_once was changed"
 status=0
 "$PIPELINE" modify web plan="$work/many" 2>/dev/null || status=$?
 [ $status -ne 0 ] || fail "it takes a plan that cannot be"

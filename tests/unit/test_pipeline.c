@@ -404,7 +404,9 @@ static void options_change_only_as_long_as_they_may(void **state)
 	assert_int_equal(modified("{\"max_images\":3}", PIPE_RUNNING, PIPE_SYNCING), -EPERM);
 	assert_int_equal(modified("{\"valid_days\":60}", PIPE_IN_ERROR, 0), 0);
 	assert_int_equal(modified("{\"valid_days\":60}", PIPE_EXPIRED, 0), -EPERM);
-	assert_int_equal(modified("{\"tags\":{}}", PIPE_READY, 0), -EPERM);
+	assert_int_equal(modified("{\"tags\":{\"a\":\"b\"}}", PIPE_READY, 0), -EPERM);
+	/* What is the same is no change. */
+	assert_int_equal(modified("{\"tags\":{},\"run_once\":false}", PIPE_READY, 0), 0);
 }
 
 /* As SMC answers ModifyReplicationJobAttribute; what is too late is said of each key. */
