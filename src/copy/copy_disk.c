@@ -118,7 +118,7 @@ static void adapt(struct engine *e, struct round *r)
 		return;
 	if (at_send > e->budget.items / 2 && now < e->budget.compression_max)
 		atomic_store(&e->compression, now + 1);
-	else if (at_send <= 1 && at_work > e->budget.items / 4 && now > 1)
+	else if (at_send <= 1 && at_work > e->budget.items / 4 && now > 0)
 		atomic_store(&e->compression, now - 1);
 }
 
