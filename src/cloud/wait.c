@@ -31,6 +31,25 @@ struct wait {
 	bool was_there;
 };
 
+/* A task says why, of each of its operations. */
+static int fail_failed(const struct cloud_thing *t)
+{
+	const json_t *list = cloud_get_list(t->item, "OperationProgressSet.OperationProgress");
+	const char *code = "", *why = "";
+	json_t *one;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, one) {
+		if (!*code && !*why) {
+			code = cloud_get_string_or(one, "ErrorCode", "");
+			why = cloud_get_string_or(one, "ErrorMsg", "");
+		}
+	}
+	return fail_code(EIO, "CLOUD_THING_FAILED", "%s %s: its state is %s%s%.80s%s%.200s",
+			 cloud_kind_name(t->kind), t->id, t->state, *code || *why ? "; " : "", code,
+			 *code && *why ? ": " : "", why);
+}
+
 /* 1: not yet. */
 static int judge(struct wait *w, int rc, const struct cloud_thing *t)
 {
@@ -47,8 +66,7 @@ static int judge(struct wait *w, int rc, const struct cloud_thing *t)
 	if (w->wanted == CLOUD_WANT_STOPPED && t->phase == CLOUD_STOPPED)
 		return 0;
 	if (w->wanted != CLOUD_WANT_GONE && t->phase == CLOUD_FAILED)
-		return fail_code(EIO, "CLOUD_THING_FAILED", "%s %s: its state is %s",
-				 cloud_kind_name(t->kind), t->id, t->state);
+		return fail_failed(t);
 	return 1;
 }
 

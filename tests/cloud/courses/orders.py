@@ -21,6 +21,9 @@ def failed_on_the_way(folder):
         while ends[-1] == 1 and len(ends) < 6:
             if job.status().get("state") != "InError":
                 raise Failed(f"not InError: {job.status()}")
+            told = job.status()["error"]
+            if told["step"] == "export" and "ExportImageFailed: the export failed by order" not in told["reason"]:
+                raise Failed(f"the task's own reason is not told: {told}")
             job.begin("retry", "web1")
             ends.append(job.follow(source))
         if ends != [1, 1, 1, 1, 0]:
