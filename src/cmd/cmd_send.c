@@ -140,6 +140,8 @@ static int add_image(struct image *image, bool whole)
 	rc = io_size(fd, image->path, &image->size_bytes);
 	if (rc < 0)
 		return rc;
+	if (image->size_bytes == 0)
+		return fail_code(EINVAL, "FILE_UNREADABLE", "%s is empty", image->path);
 	name = name ? name + 1 : image->path;
 	image->name = name;
 	map_add_source(image->map, image->path, name, image->size_bytes);
@@ -202,6 +204,8 @@ int cmd_send(int argc, char **argv)
 		struct image image = {.arena = a, .map = map, .path = argv[i], .layout = &layout};
 
 		rc = add_image(&image, args.whole);
+		if (rc < 0 && !*err_code())
+			rc = fail_code(rc, "FILE_UNREADABLE", "%s", err_reason());
 	}
 	if (rc == 0)
 		rc = map_finish(map);
