@@ -145,7 +145,9 @@ static void part_done(struct upload_work *w, struct upload_job *j, const struct 
 	p->done_bytes = j->done_bytes;
 	snprintf(p->etag, sizeof(p->etag), "%s", r->etag);
 	move_checkpoint(j->disk);
-	w->code[0] = w->message[0] = '\0';
+	/* What ended the order stays said, also where parts beside it still go well. */
+	if (!w->in_error)
+		w->code[0] = w->message[0] = '\0';
 	give_back(w, j);
 }
 
