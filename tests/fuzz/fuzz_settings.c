@@ -53,7 +53,7 @@ static void handed_out(const char *text, size_t size)
 {
 	struct keyset k = {0};
 
-	if (take_keys(text, size, &k) == 0)
+	if (take_keys("the role", text, size, &k) == 0)
 		assert(*k.id && *k.secret);
 	keyset_clear(&k);
 }
