@@ -116,6 +116,9 @@ static const struct advice {
 	{"MAP_INVALID", "Remove copy.map and start again, so that it is made anew."},
 	{"MD_INVALID",
 	 "Look at the array on the running source (mdadm --examine), then try again."},
+	{"MIGRATOR_RUNNING",
+	 "See how far it is: Alt-F1, or the serial line. It can be ended at any time "
+	 "(kill), and what has arrived is kept."},
 	{"NETWORK_CORRUPTS", "Something between the two machines changes data; nothing wrong was "
 			     "written. Try again over another network card, cable or path."},
 	{"PEER_NOT_NBD",

@@ -4,9 +4,11 @@
  * nothing. Each phase can be run again: what is done already is found and kept.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -200,6 +202,7 @@ static int reach_receiver(struct run *r)
 	rc = wire_activation_parse(r->cmdline.activation, &r->activation);
 	if (rc < 0)
 		return rc;
+	run_show_target(r);
 	rc = wire_control_open(&r->activation, CONTROL_TIMEOUT_MS, &r->control_link);
 	if (rc == 0 && !r->job)
 		rc = fetch_job(r);
@@ -316,9 +319,33 @@ static int finish(struct run *r, int rc)
 	return status;
 }
 
+/* Two at a time would pull each other's views away. The lock goes with the process, however it
+ * ends. */
+static int be_the_only_one(const char *dir, int *lock)
+{
+	char path[4096], text[24] = "";
+
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	*lock = io_open(path, O_RDWR | O_CREAT, 0600);
+	if (*lock < 0)
+		return *lock;
+	if (flock(*lock, LOCK_EX | LOCK_NB) < 0) {
+		ssize_t n = pread(*lock, text, sizeof(text) - 1, 0);
+
+		text[n > 0 ? n : 0] = '\0';
+		return fail_code(EBUSY, "MIGRATOR_RUNNING",
+				 "another migrator is at work on this machine, process %s", text);
+	}
+	snprintf(text, sizeof(text), "%ld", (long)getpid());
+	return ftruncate(*lock, 0) < 0 || pwrite(*lock, text, strlen(text), 0) < 0
+		       ? fail(errno, "%s", path)
+		       : 0;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	struct run_args args = {.dir = RUN_DIR};
+	CLEANUP_CLOSE int lock = -1;
 	CLEANUP_FCLOSE FILE *log = NULL;
 	struct run r = {.view_lock = PTHREAD_MUTEX_INITIALIZER,
 			.revive_lock = PTHREAD_MUTEX_INITIALIZER};
@@ -333,13 +360,16 @@ int cmd_run(int argc, char **argv)
 	if (!r.arena)
 		return CMD_FAILED;
 	rc = io_mkdir(r.dir, 0755);
+	if (rc == 0)
+		rc = be_the_only_one(r.dir, &lock);
 	if (rc == 0) {
 		log = fopen(arena_printf(r.arena, "%s/migrator.log", r.dir), "ae");
 		if (log)
 			log_setup(LOG_LEVEL_INFO, log_to_file, log);
 		rc = do_phases(&r, &args);
 	}
-	status = finish(&r, rc);
+	/* What went wrong before there was a screen is for whoever started it. */
+	status = r.console ? finish(&r, rc) : cmd_report("run", rc);
 	run_fini(&r);
 	log_setup(LOG_LEVEL_INFO, NULL, NULL);
 	return status;

@@ -67,6 +67,7 @@ void run_show_error(struct run *r, const char *code, const char *reason, const c
 /* A failure that passes; it is tried again. */
 void run_show_waiting(struct run *r, const char *reason, const char *advice);
 void run_show_machine(struct run *r);
+void run_show_target(struct run *r);
 void run_show_plan(struct run *r);
 void run_show_copy(struct run *r, const struct copy_status *status);
 

@@ -106,6 +106,13 @@ void run_show_machine(struct run *r)
 		 strcmp(text_of(machine, "firmware", ""), "uefi") == 0 ? "UEFI" : "BIOS");
 	snprintf(r->view.system, sizeof(r->view.system), "%s",
 		 text_of(json_object_get(guest, "os"), "pretty_name", "not found on these disks"));
+	show(r);
+}
+
+void run_show_target(struct run *r)
+{
+	LOCK_SCOPE(&r->view_lock);
+
 	snprintf(r->view.target, sizeof(r->view.target), "receiver %s, ports %u and %u",
 		 r->activation.host, r->activation.control_port, r->activation.data_port);
 	show(r);
