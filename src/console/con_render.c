@@ -231,6 +231,7 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 {
 	const char *phase = view->state == CONSOLE_RUNNING ? console_phase_name(view->phase) : "";
 	const char *trouble = view->state == CONSOLE_RUNNING ? view->trouble : "";
+	const char *advice = view->state == CONSOLE_WAITING ? view->advice : "";
 	struct console_disk all = con_total(view);
 	char done[24], total[24], rate[24], left[24], progress[128] = "";
 	size_t used = 0;
@@ -248,10 +249,10 @@ void console_render_line(const struct console_view *view, char *buf, size_t buf_
 		snprintf(buf, buf_bytes, "coldlift: InError %s: %s%s%s", view->code, view->reason,
 			 *view->advice ? "; what to do: " : "", view->advice);
 	else
-		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s%s%s",
+		snprintf(buf, buf_bytes, "coldlift: %s%s%s%s%s%s%s%s%s%s",
 			 console_state_name(view->state), *phase ? " " : "", phase, progress,
 			 *view->step ? ": " : "", view->step, *trouble ? "; trouble: " : "",
-			 trouble);
+			 trouble, *advice ? "; what to do: " : "", advice);
 	for (char *p = buf; *p; p++)
 		if (*p < ' ' || *p == 127)
 			*p = '?';

@@ -113,8 +113,11 @@ static int connect_host(const char *host, uint16_t port, const char *peer, uint6
 	snprintf(service, sizeof(service), "%u", port);
 	rc = getaddrinfo(host, service, &hints, &list);
 	if (rc != 0)
-		return fail_code(EHOSTUNREACH, "RECEIVER_UNREACHABLE",
-				 "the name %s cannot be resolved: %s", host, gai_strerror(rc));
+		return fail_code(
+			EHOSTUNREACH, "RECEIVER_UNREACHABLE",
+			"the name %s cannot be resolved: %s; check it, and the name server "
+			"here (nameserver= on the kernel command line)",
+			host, gai_strerror(rc));
 	rc = -EHOSTUNREACH;
 	for (const struct addrinfo *a = list; a && rc < 0; a = a->ai_next)
 		rc = connect_one(a->ai_addr, a->ai_addrlen, until_ms);
