@@ -50,12 +50,12 @@ eio='\(Input/output\|I/O\) error'
 
 refused 1 TARGET_WRITE_ERROR 'disk disk: .* at byte [0-9]' "$eio" 'Look at its log and its disk' \
 	-- --filter=error file "$work/old" error-pwrite-rate=100%
-refused 1 TARGET_FULL 'at byte [0-9]' 'Make room' -- --filter=error file "$work/old" error-pwrite=ENOSPC error-pwrite-rate=20%
-refused 1 TARGET_WRITE_ERROR 'at byte' -- --filter=error file "$work/old" error-pwrite=EPERM error-pwrite-rate=10%
+refused 1 TARGET_FULL 'at byte [0-9]' 'Make room' -- --filter=error file "$work/old" error-pwrite=ENOSPC error-pwrite-rate=50%
+refused 1 TARGET_WRITE_ERROR 'at byte' -- --filter=error file "$work/old" error-pwrite=EPERM error-pwrite-rate=50%
 refused 1 TARGET_WRITE_ERROR "at byte [45][0-9]* ($eio" -- --filter=error file "$work/old" error-zero=EIO error-zero-rate=100%
 refused 1 TARGET_WRITE_ERROR 'read-only' -- -r file "$work/old"
 refused 1 TARGET_TOO_SMALL 'needs 20971520 bytes' 'larger disk' -- memory 19M
-refused 75 RECEIVER_UNREACHABLE 'shuts down' -- --filter=error file "$work/old" error-pwrite=ESHUTDOWN error-pwrite-rate=10%
+refused 75 RECEIVER_UNREACHABLE 'shuts down' -- --filter=error file "$work/old" error-pwrite=ESHUTDOWN error-pwrite-rate=50%
 refused 1 PEER_NOT_NBD 'old negotiation' 'Something else answers' -- --mask-handshake=0 file "$work/old"
 refused 1 PEER_NOT_NBD 'Something else answers' -- -o file "$work/old"
 
