@@ -169,7 +169,6 @@ const char *cloud_json_text(struct arena *a, const json_t *value);
  */
 int cloud_get_string(const json_t *reply, const char *path, const char **out);
 const char *cloud_get_string_or(const json_t *reply, const char *path, const char *fallback);
-int cloud_get_u64(const json_t *reply, const char *path, uint64_t *out);
 uint64_t cloud_get_u64_or(const json_t *reply, const char *path, uint64_t fallback);
 bool cloud_get_bool_or(const json_t *reply, const char *path, bool fallback);
 /* NULL when it is missing or not an array. Borrowed. */
@@ -295,22 +294,17 @@ struct cloud_bucket_info {
 	const char *region; /* without "oss-" */
 	const char *storage_class;
 	bool versioned;
-	const char *public_endpoint;
-	const char *internal_endpoint;
 };
 
 struct cloud_object_info {
 	const char *key;
 	uint64_t bytes;
-	const char *etag;  /* without quotes */
 	const char *crc64; /* decimal, "" in lists */
-	const char *modified;
 };
 
 struct cloud_part {
 	unsigned number;  /* from 1 */
 	const char *etag; /* without quotes */
-	uint64_t bytes;	  /* filled by lists; not needed to complete */
 };
 
 struct cloud_upload {
@@ -321,8 +315,6 @@ struct cloud_upload {
 
 int cloud_bucket_info(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_bucket_info *out);
-/* A private Standard bucket; one that is ours already is success. */
-int cloud_bucket_create(struct cloud *c, const struct cloud_object *at);
 
 /* SHA-256 or a Merkle root goes along as x-oss-meta-NAME: meta is a JSON object of strings or NULL.
  */
@@ -330,11 +322,6 @@ int cloud_object_put(struct cloud *c, const struct cloud_object *at, const void 
 		     const char *content_type, const json_t *meta);
 int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const char *path,
 			  const char *content_type, const json_t *meta);
-/* free() *data. -EFBIG beyond max_bytes. */
-int cloud_object_get(struct cloud *c, const struct cloud_object *at, size_t max_bytes, char **data,
-		     size_t *bytes);
-/* To a file that is replaced when it is whole. */
-int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const char *path);
 int cloud_object_head(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_object_info *out);
 /* All versions of it in a versioned bucket; absent is success. */
@@ -349,12 +336,8 @@ int cloud_object_list(struct cloud *c, const struct cloud_object *at, struct are
  */
 int cloud_upload_begin(struct cloud *c, const struct cloud_object *at, const char *content_type,
 		       const json_t *meta, struct arena *a, const char **upload_id);
-int cloud_upload_part(struct cloud *c, const struct cloud_object *at, const char *upload_id,
-		      unsigned number, const void *data, size_t bytes, struct arena *a,
-		      const char **etag);
-int cloud_upload_parts(struct cloud *c, const struct cloud_object *at, const char *upload_id,
-		       struct arena *a, struct cloud_part **parts, size_t *count);
-/* Parts in ascending order. An upload that was completed before (object there) is success. */
+/* The parts are sent by whom a presigned URL is given to. In ascending order. An upload that was
+ * completed before (object there) is success. */
 int cloud_upload_complete(struct cloud *c, const struct cloud_object *at, const char *upload_id,
 			  const struct cloud_part *parts, size_t count);
 /* Gone is success. */

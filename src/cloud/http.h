@@ -25,16 +25,15 @@ struct http_request {
 	const void *body;		  /* NULL: none, or from the file */
 	uint64_t body_bytes;
 	int body_fd;		/* read from its start when body is NULL and this is >= 0 */
-	int to_fd;		/* the body of a 2xx reply goes there when >= 0 */
-	size_t reply_max_bytes; /* of a reply in memory; 0: 64 MiB */
+	size_t reply_max_bytes; /* 0: 64 MiB */
 	uint64_t timeout_ms;	/* of the whole exchange; 0: none, but 60 s of silence end it */
 	uint64_t connect_ms;	/* 0: 15 s */
 	bool direct;		/* past any proxy: instance metadata, loopback */
 	bool once;		/* on a fresh connection, so that nothing is ever sent twice */
 };
 
-/* request with "no file" in the descriptors. */
-#define HTTP_REQUEST(...) ((struct http_request){.body_fd = -1, .to_fd = -1, __VA_ARGS__})
+/* Without a file as its body. */
+#define HTTP_REQUEST(...) ((struct http_request){.body_fd = -1, __VA_ARGS__})
 
 struct http_reply {
 	unsigned status;

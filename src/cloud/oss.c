@@ -47,8 +47,6 @@ static int send_once(struct cloud *c, const struct oss_call *o, const char *what
 				 .body = o->body,
 				 .body_bytes = o->body_bytes,
 				 .body_fd = o->body_fd,
-				 .to_fd = o->to_fd,
-				 .reply_max_bytes = o->reply_max_bytes,
 				 .once = o->unsafe};
 	int rc = credentials_get(c, &keys);
 
@@ -56,8 +54,6 @@ static int send_once(struct cloud *c, const struct oss_call *o, const char *what
 		return rc;
 	if (!o->bulk)
 		h.timeout_ms = c->o.call_timeout_ms ? c->o.call_timeout_ms : TIMEOUT_MS;
-	if (o->to_fd >= 0 && (ftruncate(o->to_fd, 0) < 0 || lseek(o->to_fd, 0, SEEK_SET) < 0))
-		return fail(errno, "%s", what);
 	q.time_s = cloud_now(c);
 	if (c->o.oss_signature == CLOUD_SIGNATURE_OLD)
 		sign_oss_v1(a, &q, &s);

@@ -15,13 +15,11 @@ struct oss_call {
 	const void *body;
 	uint64_t body_bytes;
 	int body_fd;
-	int to_fd; /* truncated before each try */
-	size_t reply_max_bytes;
 	bool bulk;   /* no deadline but silence */
 	bool unsafe; /* a second one would leave something behind */
 };
 
-#define OSS_CALL(...) ((struct oss_call){.body_fd = -1, .to_fd = -1, __VA_ARGS__})
+#define OSS_CALL(...) ((struct oss_call){.body_fd = -1, __VA_ARGS__})
 
 /* The reply of status 2xx; its headers live in the arena, its body is to be freed. */
 int oss_perform(struct cloud *c, const struct oss_call *call, struct arena *a,

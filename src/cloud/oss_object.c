@@ -39,30 +39,13 @@ int cloud_bucket_info(struct cloud *c, const struct cloud_object *at, struct are
 		.region = strncmp(location, "oss-", 4) == 0 ? location + 4 : location,
 		.storage_class = xml_text(b, "StorageClass"),
 		.versioned = xml_text(b, "Versioning")[0] != '\0',
-		.public_endpoint = xml_text(b, "ExtranetEndpoint"),
-		.internal_endpoint = xml_text(b, "IntranetEndpoint"),
 	};
 	return 0;
 }
 
-int cloud_bucket_create(struct cloud *c, const struct cloud_object *at)
-{
-	static const char body[] = "<CreateBucketConfiguration><StorageClass>Standard"
-				   "</StorageClass></CreateBucketConfiguration>";
-	CLEANUP_ARENA struct arena *a = arena_new();
-	CLEANUP_REPLY struct http_reply r = {0};
-	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
-	struct oss_call o = OSS_CALL(.name = "PutBucket", .method = "PUT", .at = &bucket,
-				     .body = body, .body_bytes = strlen(body));
+/* ---- writing and looking ---- */
 
-	sign_add(a, &o.headers, "x-oss-acl", "private");
-	sign_add(a, &o.headers, "content-type", "application/xml");
-	return oss_perform(c, &o, a, &r);
-}
-
-/* ---- writing and reading ---- */
-
-/* OSS tells a CRC-64 of what it has or gives; a gateway that strips the header is put up with. */
+/* OSS tells a CRC-64 of what it has; a gateway that strips the header is put up with. */
 static int check_bytes(const struct http_reply *r, const struct cloud_object *at, uint64_t crc)
 {
 	const char *text = sign_find(&r->headers, "x-oss-hash-crc64ecma");
@@ -114,7 +97,7 @@ int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const 
 	CLEANUP_REPLY struct http_reply r = {0};
 	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY, 0);
 	struct oss_call o = OSS_CALL(.name = "PutObject", .method = "PUT", .at = at, .bulk = true);
-	uint64_t crc;
+	uint64_t crc = 0;
 	int rc = fd < 0 ? fd : io_size(fd, path, &o.body_bytes);
 
 	if (rc == 0)
@@ -128,69 +111,19 @@ int cloud_object_put_file(struct cloud *c, const struct cloud_object *at, const 
 	return rc < 0 ? rc : check_bytes(&r, at, crc);
 }
 
-int cloud_object_get(struct cloud *c, const struct cloud_object *at, size_t max_bytes, char **data,
-		     size_t *bytes)
-{
-	CLEANUP_ARENA struct arena *a = arena_new();
-	struct http_reply r = {0};
-	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at,
-				     .reply_max_bytes = max_bytes, .bulk = true);
-	int rc = oss_perform(c, &o, a, &r);
-
-	*data = NULL;
-	*bytes = 0;
-	if (rc == 0)
-		rc = check_bytes(&r, at, crc64(0, r.body ? r.body : "", r.bytes));
-	if (rc < 0) {
-		free(r.body);
-		return rc;
-	}
-	*data = r.body ? r.body : strdup("");
-	*bytes = r.bytes;
-	return *data ? 0 : fail(ENOMEM, "memory for an object");
-}
-
-int cloud_object_get_file(struct cloud *c, const struct cloud_object *at, const char *path)
-{
-	CLEANUP_ARENA struct arena *a = arena_new();
-	CLEANUP_REPLY struct http_reply r = {0};
-	char fresh[PATH_MAX];
-	CLEANUP_CLOSE int fd = io_fresh_open(path, 0600, fresh);
-	struct oss_call o = OSS_CALL(.name = "GetObject", .method = "GET", .at = at, .bulk = true);
-	uint64_t bytes, crc;
-	int rc;
-
-	if (fd < 0)
-		return fd;
-	o.to_fd = fd;
-	rc = oss_perform(c, &o, a, &r);
-	if (rc == 0)
-		rc = io_size(fd, fresh, &bytes);
-	if (rc == 0)
-		rc = crc_of_file(fd, fresh, bytes, &crc);
-	if (rc == 0)
-		rc = check_bytes(&r, at, crc);
-	return io_fresh_done(fd, fresh, path, rc);
-}
-
 int cloud_object_head(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_object_info *out)
 {
 	CLEANUP_REPLY struct http_reply r = {0};
 	struct oss_call o = OSS_CALL(.name = "HeadObject", .method = "HEAD", .at = at);
-	const char *length, *etag, *crc, *modified;
+	const char *length, *crc;
 	int rc = oss_perform(c, &o, a, &r);
 
 	if (rc < 0)
 		return rc;
 	length = sign_find(&r.headers, "content-length");
-	etag = sign_find(&r.headers, "etag");
 	crc = sign_find(&r.headers, "x-oss-hash-crc64ecma");
-	modified = sign_find(&r.headers, "last-modified");
-	*out = (struct cloud_object_info){.key = arena_strdup(a, at->key),
-					  .etag = oss_unquoted(a, etag ? etag : ""),
-					  .crc64 = crc ? crc : "",
-					  .modified = modified ? modified : ""};
+	*out = (struct cloud_object_info){.key = arena_strdup(a, at->key), .crc64 = crc ? crc : ""};
 	if (!length || num_parse(length, 0, UINT64_MAX, &out->bytes) < 0)
 		return fail_code(EBADMSG, "CLOUD_REPLY_INVALID",
 				 "oss HeadObject: the reply lacks Content-Length");
@@ -227,9 +160,7 @@ int cloud_object_list(struct cloud *c, const struct cloud_object *at, struct are
 			*arena_push(a, list, count) = (struct cloud_object_info){
 				.key = oss_decoded(a, n, "Key"),
 				.bytes = oss_number(n, "Size"),
-				.etag = oss_unquoted(a, xml_text(n, "ETag")),
 				.crc64 = "",
-				.modified = xml_text(n, "LastModified"),
 			};
 		if (oss_truncated(root) &&
 		    strcmp(token, xml_text(root, "NextContinuationToken")) == 0)

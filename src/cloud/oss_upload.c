@@ -4,11 +4,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/num.h"
 #include "cloud/oss.h"
 #include "cloud/text.h"
-
-#define PARTS_MAX 10000
 
 int cloud_upload_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_upload **list, size_t *count)
@@ -103,68 +100,6 @@ int cloud_upload_begin(struct cloud *c, const struct cloud_object *at, const cha
 			return rc;
 	}
 	return rc;
-}
-
-int cloud_upload_part(struct cloud *c, const struct cloud_object *at, const char *upload_id,
-		      unsigned number, const void *data, size_t bytes, struct arena *a,
-		      const char **etag)
-{
-	CLEANUP_REPLY struct http_reply r = {0};
-	struct oss_call o = OSS_CALL(.name = "UploadPart", .method = "PUT", .at = at,
-				     .body = bytes ? data : "", .body_bytes = bytes, .bulk = true);
-	const char *got;
-	int rc;
-
-	sign_add(a, &o.query, "partNumber", arena_printf(a, "%u", number));
-	sign_add(a, &o.query, "uploadId", upload_id);
-	sign_add(a, &o.headers, "content-md5", sign_md5(a, data, bytes));
-	rc = oss_perform(c, &o, a, &r);
-	if (rc < 0)
-		return rc;
-	got = sign_find(&r.headers, "etag");
-	if (!got)
-		return fail_code(EBADMSG, "CLOUD_REPLY_INVALID",
-				 "oss UploadPart: the reply lacks ETag");
-	*etag = oss_unquoted(a, got);
-	return 0;
-}
-
-int cloud_upload_parts(struct cloud *c, const struct cloud_object *at, const char *upload_id,
-		       struct arena *a, struct cloud_part **parts, size_t *count)
-{
-	const char *marker = "";
-	struct xml_node *root;
-	int rc;
-
-	*parts = NULL;
-	*count = 0;
-	do {
-		struct oss_call o = OSS_CALL(.name = "ListParts", .method = "GET", .at = at);
-
-		sign_add(a, &o.query, "uploadId", upload_id);
-		sign_add(a, &o.query, "max-parts", "1000");
-		if (marker[0])
-			sign_add(a, &o.query, "part-number-marker", marker);
-		rc = oss_document(c, &o, "ListPartsResult", a, &root);
-		if (rc < 0)
-			return rc;
-		for (const struct xml_node *n = xml_child(root, "Part"); n; n = xml_same(n)) {
-			uint64_t number = oss_number(n, "PartNumber");
-
-			if (number < 1 || number > PARTS_MAX)
-				return fail(EBADMSG, "oss ListParts: a part without a number");
-			*arena_push(a, parts, count) = (struct cloud_part){
-				.number = (unsigned)number,
-				.etag = oss_unquoted(a, xml_text(n, "ETag")),
-				.bytes = oss_number(n, "Size"),
-			};
-		}
-		if (oss_truncated(root) &&
-		    strcmp(marker, xml_text(root, "NextPartNumberMarker")) == 0)
-			return fail(EBADMSG, "oss ListParts: the same page comes again");
-		marker = xml_text(root, "NextPartNumberMarker");
-	} while (oss_truncated(root));
-	return 0;
 }
 
 int cloud_upload_complete(struct cloud *c, const struct cloud_object *at, const char *upload_id,

@@ -139,10 +139,6 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 	char *grown;
 
 	curl_easy_getinfo(x->h->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (x->r->to_fd >= 0 && status / 100 == 2) {
-		x->rc = io_write(x->r->to_fd, data, bytes, x->r->what);
-		return x->rc < 0 ? 0 : bytes;
-	}
 	/* What explains a refusal is taken even where little was asked for. */
 	if (status / 100 != 2)
 		limit = max_of(limit, (size_t)ERROR_MAX_BYTES);

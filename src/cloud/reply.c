@@ -72,11 +72,6 @@ const char *cloud_get_string_or(const json_t *reply, const char *path, const cha
 	return text ? text : fallback;
 }
 
-int cloud_get_u64(const json_t *reply, const char *path, uint64_t *out)
-{
-	return u64_of(walk(reply, path), out) < 0 ? missing(path) : 0;
-}
-
 uint64_t cloud_get_u64_or(const json_t *reply, const char *path, uint64_t fallback)
 {
 	uint64_t n;

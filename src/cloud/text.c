@@ -22,7 +22,7 @@ struct text text_new(struct arena *a)
 	return t;
 }
 
-void text_add_bytes(struct text *t, const char *s, size_t bytes)
+static void add_bytes(struct text *t, const char *s, size_t bytes)
 {
 	if (bytes >= t->room - t->bytes) {
 		size_t room = max_of(2 * t->room, t->bytes + bytes + 1);
@@ -40,7 +40,7 @@ void text_add_bytes(struct text *t, const char *s, size_t bytes)
 
 void text_add(struct text *t, const char *s)
 {
-	text_add_bytes(t, s, strlen(s));
+	add_bytes(t, s, strlen(s));
 }
 
 void text_addf(struct text *t, const char *fmt, ...)
@@ -54,7 +54,7 @@ void text_addf(struct text *t, const char *fmt, ...)
 	va_end(args);
 	if (n < 0)
 		abort();
-	text_add_bytes(t, s, (size_t)n);
+	add_bytes(t, s, (size_t)n);
 }
 
 void text_add_encoded(struct text *t, const char *s, bool keep_slash)
@@ -69,9 +69,9 @@ void text_add_encoded(struct text *t, const char *s, bool keep_slash)
 			     (keep_slash && ch == '/');
 
 		if (plain)
-			text_add_bytes(t, s, 1);
+			add_bytes(t, s, 1);
 		else
-			text_add_bytes(t, escaped, 3);
+			add_bytes(t, escaped, 3);
 	}
 }
 

@@ -18,7 +18,6 @@ struct text {
 
 struct text text_new(struct arena *a);
 void text_add(struct text *t, const char *s);
-void text_add_bytes(struct text *t, const char *s, size_t bytes);
 void text_addf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Percent-encode: unreserved A-Z a-z 0-9 - _ . ~ stay, and '/' if asked. Upper-case hex. */

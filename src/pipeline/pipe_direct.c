@@ -281,8 +281,7 @@ static int complete_one(struct course *c, const json_t *disk, const json_t *repo
 			etag++;
 		}
 		list[i] = (struct cloud_part){.number = (unsigned)pipe_option_u64(part, "number"),
-					      .etag = etag,
-					      .bytes = pipe_option_u64(part, "bytes")};
+					      .etag = etag};
 	}
 	rc = cloud_upload_complete(c->cloud, &at, pipe_option(disk, "upload_id"), list, i);
 	if (rc == 0)

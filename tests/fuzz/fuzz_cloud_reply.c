@@ -42,7 +42,6 @@ static void read_things(const json_t *json)
 					    "TotalCount", "0.1.2", ""};
 	struct cloud_thing t, copy;
 	struct sign_pairs flat = {0};
-	uint64_t n;
 
 	for (int k = 0; k < CLOUD_KIND_COUNT; k++) {
 		if (thing_read((enum cloud_kind)k, json, a, &t) < 0)
@@ -54,7 +53,7 @@ static void read_things(const json_t *json)
 	}
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		assert(cloud_get_string_or(json, paths[i], "x"));
-		(void)cloud_get_u64(json, paths[i], &n);
+		(void)cloud_get_u64_or(json, paths[i], 0);
 		(void)cloud_get_list(json, paths[i]);
 		(void)cloud_get_bool_or(json, paths[i], true);
 	}

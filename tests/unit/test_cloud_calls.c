@@ -526,18 +526,11 @@ static void bytes_that_differ_are_found(void **state)
 	const struct cloud_object at = {REGION, "a-bucket", "x"};
 	static const char good[] = "x-oss-hash-crc64ecma: 11051210869376104954\r\n";
 	static const char bad[] = "x-oss-hash-crc64ecma: 11051210869376104955\r\n";
-	CLEANUP_FREE char *data = NULL;
-	size_t bytes;
 
 	HTTP_SCRIPT(&f->server, {.status = 200, .headers = good}, {.status = 200, .headers = bad});
 	assert_int_equal(cloud_object_put(f->c, &at, "123456789", 9, NULL, NULL), 0);
 	assert_int_equal(cloud_object_put(f->c, &at, "123456789", 9, NULL, NULL), -EBADMSG);
 	assert_string_equal(err_code(), "CLOUD_BYTES_DIFFER");
-	HTTP_SCRIPT(&f->server, {.status = 200, .headers = bad, .body = "123456789"},
-		    {.status = 200, .headers = good, .body = "123456789"});
-	assert_int_equal(cloud_object_get(f->c, &at, 100, &data, &bytes), -EBADMSG);
-	assert_int_equal(cloud_object_get(f->c, &at, 100, &data, &bytes), 0);
-	assert_int_equal(bytes, 9);
 }
 
 static void a_webhook_is_signed(void **state)
@@ -575,7 +568,6 @@ static void foreign_replies_are_read_with_care(void **state)
 		"\"99999999999999999999\", \"T\": \"true\", \"F\": false, \"Null\": null}]}",
 		0, NULL);
 	const char *text;
-	uint64_t n;
 
 	(void)state;
 	assert_int_equal(cloud_get_string(r, "A.0.B", &text), 0);
@@ -586,10 +578,9 @@ static void foreign_replies_are_read_with_care(void **state)
 	assert_int_equal(cloud_get_string(r, "A.0.Null", &text), -EBADMSG);
 	assert_int_equal(cloud_get_string(r, "A..B", &text), -EBADMSG);
 	assert_non_null(strstr(err_reason(), "A..B"));
-	assert_int_equal(cloud_get_u64(r, "A.0.P", &n), 0);
-	assert_int_equal(n, 38);
-	assert_int_equal(cloud_get_u64(r, "A.0.Neg", &n), -EBADMSG);
-	assert_int_equal(cloud_get_u64(r, "A.0.Big", &n), -EBADMSG);
+	assert_int_equal(cloud_get_u64_or(r, "A.0.P", 5), 38);
+	assert_int_equal(cloud_get_u64_or(r, "A.0.Neg", 5), 5);
+	assert_int_equal(cloud_get_u64_or(r, "A.0.Big", 5), 5);
 	assert_int_equal(cloud_get_u64_or(r, "A.0.B", 5), 5);
 	assert_true(cloud_get_bool_or(r, "A.0.T", false));
 	assert_false(cloud_get_bool_or(r, "A.0.F", true));
