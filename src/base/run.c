@@ -197,22 +197,6 @@ int run_capture(const char *const argv[], uint64_t deadline_ms, struct run_resul
 	return 0;
 }
 
-static int check_status(const char *name, const struct run_result *result)
-{
-	if (result->exit_status == 0)
-		return 0;
-	return fail(EIO, "%s ended with status %d (%s)", name, result->exit_status,
-		    *result->err ? result->err : "it said nothing");
-}
-
-int run_check(const char *const argv[], uint64_t deadline_ms)
-{
-	CLEANUP_RUN struct run_result result = {0};
-	int rc = run_capture(argv, deadline_ms, &result);
-
-	return rc < 0 ? rc : check_status(argv[0], &result);
-}
-
 struct liner {
 	run_line_fn fn;
 	void *ctx;
@@ -253,7 +237,10 @@ int run_lines(const char *const argv[], uint64_t deadline_ms, run_line_fn fn, vo
 		l.line[l.used] = '\0';
 		rc = fn(ctx, l.line);
 	}
-	return rc < 0 ? rc : check_status(argv[0], &result);
+	if (rc < 0 || result.exit_status == 0)
+		return rc;
+	return fail(EIO, "%s ended with status %d (%s)", argv[0], result.exit_status,
+		    *result.err ? result.err : "it said nothing");
 }
 
 void run_result_fini(struct run_result *result)

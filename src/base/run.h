@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
+
 struct run_result {
 	int exit_status; /* as of the exited program; 128 + signal when it was killed */
 	char *out;	 /* standard output, NUL-terminated; run_result_fini() frees it */
@@ -26,11 +28,10 @@ typedef int (*run_line_fn)(void *ctx, const char *line);
  */
 int run_capture(const char *const argv[], uint64_t deadline_ms, struct run_result *result);
 
-/* As run_capture(), and a non-zero exit status is -EIO with the program's own words as the reason.
+/*
+ * As run_capture(), output handed over line by line and not kept. A non-zero exit status is -EIO
+ * with the program's own words as the reason.
  */
-int run_check(const char *const argv[], uint64_t deadline_ms);
-
-/* As run_check(), output handed over line by line and not kept. */
 int run_lines(const char *const argv[], uint64_t deadline_ms, run_line_fn fn, void *ctx);
 
 void run_result_fini(struct run_result *result);

@@ -226,19 +226,21 @@ static int count_line(void *ctx, const char *line)
 
 static void children_are_captured_and_checked(void **state)
 {
-	CLEANUP_RUN struct run_result r = {0};
+	CLEANUP_RUN struct run_result r = {0}, none = {0};
 	int lines = 0;
 
 	(void)state;
 	assert_int_equal(run_capture((const char *[]){"echo", "a  b", NULL}, 5000, &r), 0);
 	assert_int_equal(r.exit_status, 0);
 	assert_string_equal(r.out, "a  b\n");
-	assert_int_equal(run_check((const char *[]){"false", NULL}, 5000), -EIO);
-	assert_int_equal(run_check((const char *[]){"/no/such/program", NULL}, 5000), -ENOENT);
+	assert_int_equal(run_capture((const char *[]){"/no/such/program", NULL}, 5000, &none),
+			 -ENOENT);
 	assert_int_equal(
 		run_lines((const char *[]){"printf", "a\\nb\\nc", NULL}, 5000, count_line, &lines),
 		0);
 	assert_int_equal(lines, 3);
+	assert_int_equal(run_lines((const char *[]){"false", NULL}, 5000, count_line, &lines),
+			 -EIO);
 }
 
 static void child_past_its_deadline_is_killed(void **state)
