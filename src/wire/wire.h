@@ -441,10 +441,9 @@ struct wire_done {
  * (no reason) when `window` requests are in flight: reap first. Another negative result: the
  * connection is dead, nothing more will be answered, what was in flight is lost. May wait for the
  * network; takes in answers meanwhile, so it cannot deadlock with a server that waits for us.
- * Nothing is guaranteed to leave before wire_nbd_push() or wire_nbd_reap().
+ * Nothing is guaranteed to leave before wire_nbd_reap().
  */
 int wire_nbd_submit(struct wire_nbd *n, const struct wire_request *r);
-int wire_nbd_push(struct wire_nbd *n);
 
 /*
  * The next finished request, in the server's order. 1: *done is filled; 0: none within wait_ms (0:

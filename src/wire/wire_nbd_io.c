@@ -517,28 +517,6 @@ int wire_nbd_submit(struct wire_nbd *n, const struct wire_request *r)
 	return rc;
 }
 
-int wire_nbd_push(struct wire_nbd *n)
-{
-	uint64_t start_ms = clock_ms();
-
-	if (!n->sound)
-		return lost(n, EPIPE, "is gone");
-	for (;;) {
-		int rc = wire_stream_push_some(n->stream);
-
-		if (rc != 0)
-			return rc < 0 ? dead(n, rc) : 0;
-		rc = receive(n);
-		if (rc < 0)
-			return rc;
-		if (clock_ms() - start_ms > n->timeout_ms)
-			return timed_out(n);
-		rc = wire_stream_wait(n->stream, true, -1, 1000);
-		if (rc < 0)
-			return dead(n, rc);
-	}
-}
-
 static void take_done(struct wire_nbd *n, struct wire_done *done)
 {
 	uint16_t index = n->done_slots[n->done_at];
