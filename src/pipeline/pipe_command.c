@@ -17,7 +17,7 @@
 #include "base/num.h"
 #include "pipeline/pipe_command.h"
 
-bool pipe_verb_parse(const char *name, enum pipe_verb *out)
+static bool verb_parse(const char *name, enum pipe_verb *out)
 {
 	for (int i = 0; i < PIPE_VERBS; i++) {
 		if (strcmp(name, pipe_verb_name((enum pipe_verb)i)) == 0) {
@@ -26,11 +26,6 @@ bool pipe_verb_parse(const char *name, enum pipe_verb *out)
 		}
 	}
 	return false;
-}
-
-static bool incremental(const struct pipe_job *j)
-{
-	return !json_is_true(json_object_get(j->options, "run_once"));
 }
 
 enum pipe_state pipe_job_state_now(const struct pipe_job *j)
@@ -42,7 +37,7 @@ enum pipe_state pipe_job_state_now(const struct pipe_job *j)
 
 int pipe_job_allows(const struct pipe_job *j, enum pipe_verb verb)
 {
-	return pipe_verb_check(verb, pipe_job_state_now(j), j->phase, incremental(j));
+	return pipe_verb_check(verb, pipe_job_state_now(j), j->phase, pipe_job_incremental(j));
 }
 
 static int mark(struct pipe_job *j, const char *key, bool value)
@@ -129,7 +124,7 @@ static int take_one(struct course *c, const json_t *order)
 	enum pipe_verb verb;
 	int rc;
 
-	if (!pipe_verb_parse(pipe_option(order, "verb"), &verb)) {
+	if (!verb_parse(pipe_option(order, "verb"), &verb)) {
 		log_warn("an order \"%s\" is not known", pipe_option(order, "verb"));
 		return 0;
 	}

@@ -5,8 +5,6 @@
 
 #include "pipeline/pipe_course.h"
 
-bool pipe_verb_parse(const char *name, enum pipe_verb *out);
-
 /* What the job is now: Expired when its time is over. */
 enum pipe_state pipe_job_state_now(const struct pipe_job *j);
 

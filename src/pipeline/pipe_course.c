@@ -62,14 +62,9 @@ bool course_is_way(const struct course *c, const char *way)
 	return strcmp(c->job->way, way) == 0;
 }
 
-bool course_incremental(const struct course *c)
-{
-	return !json_is_true(json_object_get(c->job->options, "run_once"));
-}
-
 bool course_last_run(const struct course *c)
 {
-	return !course_incremental(c) || c->job->last_run;
+	return !pipe_job_incremental(c->job) || c->job->last_run;
 }
 
 void course_say(struct course *c, const char *fmt, ...)

@@ -91,7 +91,6 @@ json_t *course_fact(const struct course *c, const char *step);
 const char *course_fact_text(const struct course *c, const char *step, const char *key);
 
 bool course_is_way(const struct course *c, const char *way);
-bool course_incremental(const struct course *c);
 
 /* Whether this run is the last of the job. */
 bool course_last_run(const struct course *c);

@@ -138,6 +138,38 @@ static json_t *image_of_run(const struct course *c)
 	return image;
 }
 
+static int remove_files_of(const json_t *image)
+{
+	json_t *files = json_object_get(image, "files"), *file;
+	size_t i;
+
+	json_array_foreach (files, i, file) {
+		if (unlink(pipe_option(file, "path")) < 0 && errno != ENOENT)
+			return fail(errno, "remove %s", pipe_option(file, "path"));
+	}
+	return 0;
+}
+
+/* At most as many images as the job keeps; the oldest go. */
+static int retain_images(struct course *c)
+{
+	uint64_t keep = pipe_option_u64(c->job->options, "max_images");
+	int rc = 0;
+
+	while (rc == 0 && keep && json_array_size(c->job->images) > keep) {
+		json_t *oldest = json_array_get(c->job->images, 0);
+		const char *id = pipe_option(oldest, "id");
+
+		course_say(c, "remove the oldest image, %s", id);
+		rc = strcmp(pipe_option(oldest, "way"), "local") == 0 ? remove_files_of(oldest)
+								      : cloud_remove_image(c, id);
+		if (rc == 0)
+			rc = pipe_job_record(
+				c->job, json_pack("{s:s, s:s}", "kind", "image", "removed", id));
+	}
+	return rc;
+}
+
 static int report_make(struct course *c, json_t *fact)
 {
 	CLEANUP_FREE char *path = pipe_job_path(c->job, "image.json");
@@ -167,36 +199,3 @@ const struct pipe_step report_step = {
 	.per_run = true,
 	.make = report_make,
 };
-
-/* ---- at most so many images ---- */
-
-static int remove_files_of(const json_t *image)
-{
-	json_t *files = json_object_get(image, "files"), *file;
-	size_t i;
-
-	json_array_foreach (files, i, file) {
-		if (unlink(pipe_option(file, "path")) < 0 && errno != ENOENT)
-			return fail(errno, "remove %s", pipe_option(file, "path"));
-	}
-	return 0;
-}
-
-int retain_images(struct course *c)
-{
-	uint64_t keep = pipe_option_u64(c->job->options, "max_images");
-	int rc = 0;
-
-	while (rc == 0 && keep && json_array_size(c->job->images) > keep) {
-		json_t *oldest = json_array_get(c->job->images, 0);
-		const char *id = pipe_option(oldest, "id");
-
-		course_say(c, "remove the oldest image, %s", id);
-		rc = strcmp(pipe_option(oldest, "way"), "local") == 0 ? remove_files_of(oldest)
-								      : cloud_remove_image(c, id);
-		if (rc == 0)
-			rc = pipe_job_record(
-				c->job, json_pack("{s:s, s:s}", "kind", "image", "removed", id));
-	}
-	return rc;
-}

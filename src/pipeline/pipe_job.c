@@ -17,6 +17,11 @@
 #include "base/json.h"
 #include "base/num.h"
 
+bool pipe_job_incremental(const struct pipe_job *j)
+{
+	return !json_is_true(json_object_get(j->options, "run_once"));
+}
+
 char *pipe_job_path(const struct pipe_job *j, const char *name)
 {
 	char *path;

@@ -56,6 +56,9 @@ int pipe_plan_check(const json_t *options);
 /* When the next run of a job with a frequency is due; 0: it has none. Unix time. */
 uint64_t pipe_job_next_run_s(const struct pipe_job *j);
 
+/* Whether it runs again and again, from state Waiting. */
+bool pipe_job_incremental(const struct pipe_job *j);
+
 /* Append a record and take it over. Takes the record over. */
 int pipe_job_record(struct pipe_job *j, json_t *record);
 

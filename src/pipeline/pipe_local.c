@@ -40,7 +40,8 @@ int local_files_dir(const struct course *c, char **out)
 	return *out ? 0 : -ENOMEM;
 }
 
-int local_output_dir(const struct course *c, char **out)
+/* Where the images of this job go; free() it. */
+static int output_dir(const struct course *c, char **out)
 {
 	const char *given = pipe_option(c->job->options, "output");
 
@@ -211,7 +212,7 @@ static int local_image_intend(struct course *c, json_t *fact)
 {
 	const char *prefix = pipe_option(c->job->options, "image_name_prefix");
 	CLEANUP_FREE char *dir = NULL;
-	int rc = local_output_dir(c, &dir);
+	int rc = output_dir(c, &dir);
 
 	if (rc < 0)
 		return rc;

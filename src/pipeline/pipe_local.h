@@ -8,9 +8,6 @@
 /* Where our receiver keeps the disks; free() it. */
 int local_files_dir(const struct course *c, char **out);
 
-/* Where the images of this job go: OUTPUT or the job's own; free() it. */
-int local_output_dir(const struct course *c, char **out);
-
 /* True when the job starts its own receiver. */
 bool local_own_receiver(const struct course *c);
 
@@ -42,9 +39,6 @@ struct local_packing {
  */
 int local_pack(struct local_packing *k, const json_t *disk, int fd, const char *format,
 	       const char *path, json_t *files);
-
-/* Remove the oldest images beyond the job's number. */
-int retain_images(struct course *c);
 
 /* Delete an ENS image of an earlier run; gone already is success. */
 int cloud_remove_image(struct course *c, const char *id);
