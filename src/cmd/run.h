@@ -80,9 +80,6 @@ void run_link_stop(struct run *r);
 /* The log to the receiver, now or when it is time; by the link's thread (run_log.c). */
 void run_log_post(struct run *r, struct wire_control *link, bool now);
 
-/* Token and activation code become asterisks. */
-void run_log_hide_secrets(const struct run *r, char *text, size_t bytes);
-
 /* Write an artefact into the directory and put a copy to the receiver. */
 int run_keep(struct run *r, const char *name, const json_t *artefact);
 

@@ -39,7 +39,8 @@ static int read_end(const char *path, uint64_t size, char **out, size_t *bytes)
 	return rc;
 }
 
-void run_log_hide_secrets(const struct run *r, char *text, size_t bytes)
+/* Token and activation code become asterisks. */
+static void hide_secrets(const struct run *r, char *text, size_t bytes)
 {
 	char token[2 * WIRE_TOKEN_BYTES + 1];
 
@@ -57,7 +58,7 @@ static int send_log(struct run *r, struct wire_control *link, const char *path, 
 
 	if (rc < 0)
 		return rc;
-	run_log_hide_secrets(r, text, bytes);
+	hide_secrets(r, text, bytes);
 	return wire_control_put(link, "/v1/log", text, bytes, "text/plain", NULL, NULL);
 }
 

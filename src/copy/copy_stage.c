@@ -15,13 +15,13 @@ static void close_work(struct round *r)
 		queue_close(&r->work);
 }
 
-void round_read_one(struct round *r)
+static void count_read(struct round *r)
 {
 	LOCK_SCOPE(&r->lock);
 	r->unworked++;
 }
 
-void round_worked_one(struct round *r)
+static void count_worked(struct round *r)
 {
 	LOCK_SCOPE(&r->lock);
 	r->unworked--;
@@ -77,7 +77,7 @@ static bool read_next(struct round *r)
 			round_fail(r, rc, false);
 		return rc > 0;
 	}
-	round_read_one(r);
+	count_read(r);
 	queue_push(&r->work, item);
 	return true;
 }
@@ -132,7 +132,7 @@ void *worker_main(void *arg)
 		}
 		pack_compress(&r->engine->packers[hand->index], item, compression);
 		to_senders(r, item);
-		round_worked_one(r);
+		count_worked(r);
 	}
 	leave(r, &r->workers_left);
 	return NULL;

@@ -466,11 +466,6 @@ bool round_go_on(struct round *r);
 int round_connect(struct round *r);
 void round_disconnect(struct round *r);
 
-/* Under no lock: one more item was read, or one has left the workers. The last of them, when the
- * readers have ended, closes the work queue. */
-void round_read_one(struct round *r);
-void round_worked_one(struct round *r);
-
 /* Read what the receiver holds into the state. */
 int round_ask(struct round *r);
 

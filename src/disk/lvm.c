@@ -50,7 +50,8 @@ int lvm_invalid(const char *name, const char *fmt, ...)
 	return fail_code(EINVAL, "LVM_INVALID", "LVM metadata of %s: %s", name, text);
 }
 
-const char *lvm_uuid_text(struct arena *a, const uint8_t raw[LVM_UUID_CHARS])
+/* "iapJ3w-..." from the 32 characters that stand in binary headers. */
+static const char *uuid_text(struct arena *a, const uint8_t raw[LVM_UUID_CHARS])
 {
 	const char *r = (const char *)raw;
 
@@ -247,7 +248,7 @@ int disk_lvm_read(struct arena *a, int fd, const char *name, uint64_t offset_byt
 	texts = read_areas(&c, areas);
 	if (!cursor_ok(&c) || !uuid_ok(uuid))
 		return lvm_invalid(name, "its header makes no sense");
-	out->pv_uuid = lvm_uuid_text(a, uuid);
+	out->pv_uuid = uuid_text(a, uuid);
 	rc = read_newest(&s, areas, texts, &out->vg);
 	if (rc < 0)
 		return rc;

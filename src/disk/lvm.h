@@ -8,9 +8,6 @@
 #define LVM_SECTOR_BYTES 512
 #define LVM_UUID_CHARS	 32
 
-/* "iapJ3w-..." from the 32 characters that stand in binary headers. */
-const char *lvm_uuid_text(struct arena *a, const uint8_t raw[LVM_UUID_CHARS]);
-
 /* The reason of metadata that cannot be followed: -EINVAL, LVM_INVALID. */
 int lvm_invalid(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -24,10 +24,6 @@ int super_xfs(struct arena *a, const struct probe_source *s, struct disk_fs *out
 int super_btrfs(struct arena *a, const struct probe_source *s, struct disk_fs *out);
 int super_swap(struct arena *a, const struct probe_source *s, struct disk_fs *out);
 
-/* XFS: *dirty tells that the last record of the log is no unmount record. */
-int super_xfs_log(const struct probe_source *s, uint64_t log_offset_bytes, uint64_t log_bytes,
-		  bool *dirty);
-
 struct super_feature {
 	uint32_t bit;
 	const char *name;

@@ -96,8 +96,8 @@ static int log_head(const struct log_place *l, uint64_t *head)
  * A log that was closed in order ends in a record that holds one operation, the unmount mark. Any
  * other end may want a replay. (A torn last write moves the head a little; that is an unclean end.)
  */
-int super_xfs_log(const struct probe_source *s, uint64_t log_offset_bytes, uint64_t log_bytes,
-		  bool *dirty)
+static int log_is_dirty(const struct probe_source *s, uint64_t log_offset_bytes, uint64_t log_bytes,
+			bool *dirty)
 {
 	struct log_place l = {
 		.s = s, .offset_bytes = log_offset_bytes, .blocks = log_bytes / BB_BYTES};
@@ -191,6 +191,6 @@ int super_xfs(struct arena *a, const struct probe_source *s, struct disk_fs *out
 		    (log_start & (((uint64_t)1 << group_log) - 1));
 	if (log_start >= blocks || log_blocks > blocks - log_start)
 		return 0;
-	return super_xfs_log(s, log_start * block_bytes, (uint64_t)log_blocks * block_bytes,
-			     &out->dirty);
+	return log_is_dirty(s, log_start * block_bytes, (uint64_t)log_blocks * block_bytes,
+			    &out->dirty);
 }

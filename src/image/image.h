@@ -173,7 +173,6 @@ int image_open(const char *path, struct image **out);
 int image_open_fd(int fd, const char *name, struct image **out);
 void image_close(struct image *i); /* accepts NULL */
 
-enum image_format image_format(const struct image *i);
 uint64_t image_size(const struct image *i); /* what a machine sees, in bytes */
 
 /* The Merkle root that the image carries, over which digests, and of how many bytes from its start;

@@ -66,7 +66,8 @@ void layout_free(struct layout *l)
 	free(l);
 }
 
-int layout_buffer(struct layout *l)
+/* There is a buffer; what is before fill is zero where nothing was put. */
+static int need_buffer(struct layout *l)
 {
 	if (l->buffer)
 		return 0;
@@ -115,7 +116,7 @@ int layout_room(struct layout *l, size_t bytes, size_t align)
 		start = 0;
 	}
 	if (rc == 0)
-		rc = layout_buffer(l);
+		rc = need_buffer(l);
 	if (rc < 0)
 		return rc;
 	memset(l->buffer + l->fill, 0, start - l->fill);
@@ -131,7 +132,7 @@ static int raw_bytes(struct layout *l, const uint8_t *data, uint64_t bytes)
 		int rc = l->fill == l->options.part_bytes ? layout_cut(l) : 0;
 
 		if (rc == 0 && data)
-			rc = layout_buffer(l);
+			rc = need_buffer(l);
 		if (rc < 0)
 			return rc;
 		n = (size_t)min_of(bytes, (uint64_t)(l->options.part_bytes - l->fill));

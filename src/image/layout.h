@@ -78,9 +78,6 @@ static inline uint64_t layout_at(const struct layout *l)
 /* Room for bytes in one part, beginning at a multiple of align; ends parts as needed. */
 int layout_room(struct layout *l, size_t bytes, size_t align);
 
-/* There is a buffer; what is before fill is zero where nothing was put. */
-int layout_buffer(struct layout *l);
-
 /* Hand the part over as it is. */
 int layout_cut(struct layout *l);
 

@@ -109,11 +109,6 @@ void image_close(struct image *i)
 	free(i);
 }
 
-enum image_format image_format(const struct image *i)
-{
-	return i->format;
-}
-
 uint64_t image_size(const struct image *i)
 {
 	return i->size_bytes;

@@ -105,7 +105,7 @@ static const char *fs_type_of(struct planner *p, const struct source_mount *m)
 }
 
 /* Parents sort before what is mounted below them, the root first of all. */
-json_t *plan_mounts_json(struct planner *p)
+static json_t *mounts_json(struct planner *p)
 {
 	struct source *s = &p->source;
 	json_t *list = json_array();
@@ -214,7 +214,7 @@ static json_t *plan_json(struct planner *p)
 			 "version", 1, "layout", "keep", "job_name", p->job.name, "firmware",
 			 p->source.firmware, "system", system_json(&p->source), "disks",
 			 plan_disks_json(p), "volumes", plan_volumes_json(p), "mounts",
-			 plan_mounts_json(p), "suspended_files", suspended_json(&p->source), "copy",
+			 mounts_json(p), "suspended_files", suspended_json(&p->source), "copy",
 			 copy_json(&p->job.copy, p->job.holes_outside), "allow", allowed_json(p),
 			 "exit", json_str(p->job.exit), "warnings", json_incref(p->warnings),
 			 "estimate", "used_bytes", json_u64(used), "compressed_bytes",

@@ -163,7 +163,6 @@ void plan_estimate(struct planner *p, uint64_t *used_bytes, uint64_t *packed_byt
 		   uint64_t *error_bytes);
 
 json_t *plan_disks_json(struct planner *p);
-json_t *plan_mounts_json(struct planner *p);
 json_t *plan_extents_json(const struct disk_extents *e);
 
 /* Sorted and joined, from ranges in any order; what is double is taken once. */

@@ -28,8 +28,9 @@ static int read_index(const struct guest *g, const char *dir, const char *name, 
 	return rc == -ENOENT ? 0 : rc;
 }
 
-int boot_modules_read(struct arena *a, const struct guest *g, const char *version,
-		      struct module_tree *out)
+/* Read the guest's /lib/modules/VERSION. -ENOENT when it has none. */
+static int read_modules(struct arena *a, const struct guest *g, const char *version,
+			struct module_tree *out)
 {
 	CLEANUP_FREE char *dep = NULL, *builtin = NULL, *alias = NULL, *softdep = NULL;
 	const char *dir = arena_printf(a, "/lib/modules/%s", version);
@@ -241,7 +242,7 @@ static int repair_kernel(struct guest *g, struct prep_report *r, const struct bo
 
 	if (!a)
 		return fail(ENOMEM, "kernel %s", k->version);
-	rc = boot_modules_read(a, g, k->version, &tree);
+	rc = read_modules(a, g, k->version, &tree);
 	if (rc == -ENOENT) {
 		report_warn(r, "KERNEL_WITHOUT_MODULES", k->path,
 			    "/lib/modules/%s does not exist: left over from a removed kernel; not "

@@ -52,10 +52,6 @@ struct boot_survey {
 int boot_survey(struct arena *a, const struct initrd_input *input, const char *version,
 		struct boot_survey *out);
 
-/* Read the guest's /lib/modules/VERSION. -ENOENT when it has none. */
-int boot_modules_read(struct arena *a, const struct guest *g, const char *version,
-		      struct module_tree *out);
-
 /* Drivers for the target that the image lacks, needs first, in *missing. False when the kernel
  * itself lacks what booting takes; *lacks then names it. */
 bool boot_missing(const struct module_tree *tree, const struct boot_survey *survey,

@@ -28,14 +28,6 @@ static const struct {
 	{INITRD_LZO, "lzo", {0x89, 'L', 'Z', 'O'}, 4, NULL},
 };
 
-const char *initrd_packing_name(enum initrd_packing packing)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(packings); i++)
-		if (packings[i].packing == packing)
-			return packings[i].name;
-	return packing == INITRD_PLAIN ? "none" : "unknown";
-}
-
 int initrd_fill(struct initrd_stream *s)
 {
 	int64_t n;

@@ -34,8 +34,6 @@ enum initrd_packing {
 	INITRD_UNKNOWN,
 };
 
-const char *initrd_packing_name(enum initrd_packing packing);
-
 struct initrd_shape {
 	unsigned segments;
 	enum initrd_packing last; /* how the last segment is packed */

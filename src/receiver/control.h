@@ -67,7 +67,6 @@ void control_error(struct control_reply *out, unsigned status, const char *code,
 void control_path_unknown(struct control_reply *out);
 
 /* Reports. */
-json_t *control_disks(struct control *c);
 void control_metrics(struct control *c, struct control_reply *out);
 void control_page(struct control *c, struct control_reply *out);
 

@@ -54,7 +54,7 @@ size_t control_body_max(const char *method, const char *path)
 	return 0;
 }
 
-json_t *control_disks(struct control *c)
+static json_t *disks_json(struct control *c)
 {
 	json_t *list = json_array();
 
@@ -101,7 +101,7 @@ static void get_target(struct control *c, struct control_reply *out)
 			       "max_disks", DISKS_MAX, "chunk_bytes", (int)WIRE_CHUNK_BYTES,
 			       "digest", wire_digest_name(WIRE_DIGEST_XXH3_128), "digests",
 			       wire_digest_name(WIRE_DIGEST_XXH3_128),
-			       wire_digest_name(WIRE_DIGEST_SHA256), "disks", control_disks(c)));
+			       wire_digest_name(WIRE_DIGEST_SHA256), "disks", disks_json(c)));
 }
 
 /* A failure of ours in the shape of the service. */
@@ -220,7 +220,7 @@ static void post_state(struct control *c, const struct control_request *q,
 
 static void get_state(struct control *c, struct control_reply *out)
 {
-	json_t *disks = control_disks(c);
+	json_t *disks = disks_json(c);
 	LOCK_SCOPE(&c->lock);
 
 	control_json(
