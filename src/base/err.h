@@ -7,8 +7,6 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#include <stddef.h>
-
 #define ERR_REASON_MAX 512
 #define ERR_CODE_MAX   48
 

@@ -2,7 +2,6 @@
 /* See memory.h. */
 #include "base/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

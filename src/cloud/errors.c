@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From a reply that refuses to a code, a decision and a sentence. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,9 +2,7 @@
 /* Buckets and whole objects. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/crc64.h"
 #include "base/err.h"

@@ -5,7 +5,6 @@
  * compares.
  */
 #include <fnmatch.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/num.h"

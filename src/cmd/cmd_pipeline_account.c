@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pipeline account: whose keys these are, and whether a job could run with them. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"

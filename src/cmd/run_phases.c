@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The phases of a run, each from its files to its file; see run.h. cmd_run.c knows their order. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -6,7 +6,6 @@
  * of the two he is looking at.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"

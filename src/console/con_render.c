@@ -2,7 +2,6 @@
 /* The screen and the log line, from plain data; see console.h. */
 #include "console/console.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

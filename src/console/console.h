@@ -8,7 +8,6 @@
 #ifndef CONSOLE_CONSOLE_H
 #define CONSOLE_CONSOLE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

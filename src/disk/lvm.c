@@ -10,7 +10,6 @@
 #include "disk/lvm.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,6 @@
 #include "disk/table.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/cursor.h"
 #include "base/io.h"

@@ -2,8 +2,6 @@
 /* Superblocks of which little is wanted (btrfs, swap), and feature lists. */
 #include "disk/probe.h"
 
-#include <string.h>
-
 #include "base/cursor.h"
 #include "base/num.h"
 

@@ -5,8 +5,6 @@
  */
 #include "disk/probe.h"
 
-#include <errno.h>
-
 #include "base/cursor.h"
 #include "base/num.h"
 

@@ -6,11 +6,9 @@
 #include "disk/table.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cursor.h"
 #include "base/err.h"

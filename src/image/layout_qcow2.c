@@ -5,7 +5,6 @@
  * passed its 2 GiB: nothing can change it any more. The last ones count themselves too.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

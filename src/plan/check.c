@@ -3,7 +3,6 @@
 #include "plan/private.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 #include <strings.h>
 

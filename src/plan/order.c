@@ -6,7 +6,6 @@
 #include "plan/private.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 
 #include "base/num.h"

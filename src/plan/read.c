@@ -4,7 +4,6 @@
 #include "plan/private.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/err.h"

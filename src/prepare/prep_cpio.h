@@ -6,7 +6,6 @@
 #ifndef PREPARE_PREP_CPIO_H
 #define PREPARE_PREP_CPIO_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

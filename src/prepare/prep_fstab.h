@@ -6,7 +6,6 @@
 #ifndef PREPARE_PREP_FSTAB_H
 #define PREPARE_PREP_FSTAB_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #define FSTAB_MAX_BYTES	 ((size_t)1 << 20)

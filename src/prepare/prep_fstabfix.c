@@ -5,9 +5,7 @@
  */
 #include "prepare/prep_names.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"

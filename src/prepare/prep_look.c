@@ -6,7 +6,6 @@
  */
 #include "prepare/prepare.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #define PREPARE_PREP_REPORT_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 struct prep_report {
 	json_t *replayed;

@@ -2,7 +2,6 @@
 /* Looking into an initramfs image, and what it lacks for the target's hardware; see prep_boot.h. */
 #include "prepare/prep_boot.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* verify.json: written after a run, read by whoever proves a disk later. */
 #include <errno.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "base/json.h"

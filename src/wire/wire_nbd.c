@@ -4,7 +4,6 @@
  * refuse is asked for politely, and what it refused is left out of wire_nbd_info.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

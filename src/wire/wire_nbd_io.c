@@ -5,8 +5,6 @@
  * wait for the other for ever.
  */
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"

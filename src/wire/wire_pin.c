@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The X.509 engine that trusts one public key. See wire_cert.h. */
-#include <string.h>
 
 #include "wire/wire_cert.h"
 
