@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "cmd/run.h"
 
 #define LINK_INTERVAL_MS 1000
@@ -160,12 +161,11 @@ static void *link_main(void *arg)
 
 int run_link_start(struct run *r)
 {
-	int rc = pthread_create(&r->link_thread, NULL, link_main, r);
+	int rc = thread_start(&r->link_thread, "the link to the receiver", THREAD_STACK_DEFAULT,
+			      link_main, r);
 
-	if (rc)
-		return fail(rc, "start the link to the receiver");
-	r->link_running = true;
-	return 0;
+	r->link_running = rc == 0;
+	return rc;
 }
 
 void run_link_stop(struct run *r)

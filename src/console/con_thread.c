@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "console/con_text.h"
 #include "console/console.h"
 
@@ -271,15 +272,13 @@ static void console_free(struct console *c)
 static int start(struct console *c)
 {
 	pthread_condattr_t attributes;
-	int rc;
 
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->wake, &attributes);
 	pthread_condattr_destroy(&attributes);
-	rc = pthread_create(&c->thread, NULL, draw_loop, c);
-	return rc ? fail(rc, "start the console") : 0;
+	return thread_start(&c->thread, "the console", THREAD_STACK_DEFAULT, draw_loop, c);
 }
 
 int console_open(const char *const ttys[], size_t tty_count, const char *progress,
@@ -289,7 +288,7 @@ int console_open(const char *const ttys[], size_t tty_count, const char *progres
 	int rc;
 
 	if (!c)
-		return fail(ENOMEM, "console");
+		return fail(ENOMEM, "memory for the console");
 	c->start_ms = clock_ms();
 	c->progress_fd = progress ? open_tty(progress) : -1;
 	for (size_t i = 0; i < tty_count && c->tty_count < TTYS_MAX; i++) {

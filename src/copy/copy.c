@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "copy/private.h"
 
 /* Weight of the past in smoothed rates, for a look every half second: some four seconds. */
@@ -309,15 +310,12 @@ static int run_engines(struct engine *engines, unsigned count)
 {
 	pthread_t threads[DISKS_AT_ONCE] = {0};
 	struct whole *whole = engines[0].whole;
-	pthread_attr_t attr;
 	unsigned n = 1;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, ENGINE_STACK_BYTES);
 	/* Without a thread its disks wait for another engine. */
-	while (n < count && pthread_create(&threads[n], &attr, engine_main, &engines[n]) == 0)
+	while (n < count && thread_start(&threads[n], "the copy", ENGINE_STACK_BYTES, engine_main,
+					 &engines[n]) == 0)
 		n++;
-	pthread_attr_destroy(&attr);
 	engine_main(&engines[0]);
 	while (--n > 0)
 		pthread_join(threads[n], NULL);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "copy/private.h"
 
 #define HANDS_MAX   (COPY_CONNECTIONS_MAX + COPY_WORKERS_MAX + COPY_ITEMS_MAX)
@@ -24,15 +25,8 @@
 
 static int start(struct hand *hand, struct round *r, unsigned index, void *(*body)(void *))
 {
-	pthread_attr_t attr;
-	int err;
-
 	*hand = (struct hand){.round = r, .index = index};
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	err = pthread_create(&hand->thread, &attr, body, hand);
-	pthread_attr_destroy(&attr);
-	return err ? fail(err, "start a thread") : 0;
+	return thread_start(&hand->thread, "the copy", STACK_BYTES, body, hand);
 }
 
 /* Counts are set before the first thread runs, so that no stage ends too early. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "copy/private.h"
 
 #define STACK_BYTES (64 * 1024)
@@ -74,8 +75,7 @@ static struct guard *new_guard(void)
 {
 	struct guard *g = calloc(1, sizeof(*g));
 	pthread_condattr_t cond;
-	pthread_attr_t attr;
-	int err;
+	int rc;
 
 	if (!g)
 		return NULL;
@@ -84,13 +84,10 @@ static struct guard *new_guard(void)
 	pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
 	pthread_cond_init(&g->changed, &cond);
 	pthread_condattr_destroy(&cond);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	err = pthread_create(&g->thread, &attr, guard_main, g);
-	pthread_attr_destroy(&attr);
-	if (err)
+	rc = thread_start(&g->thread, "the copy", STACK_BYTES, guard_main, g);
+	if (rc < 0)
 		discard(g);
-	return err ? NULL : g;
+	return rc < 0 ? NULL : g;
 }
 
 void guards_init(struct guards *s, uint64_t limit_ms)

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "image/pack.h"
 #include "image/qcow2.h"
 
@@ -290,7 +291,6 @@ int pack_start(const struct image_source *source, const struct image_options *op
 	       uint64_t first_chunk, struct pack **out)
 {
 	struct pack *p = calloc(1, sizeof(*p));
-	pthread_attr_t attr;
 	int rc;
 
 	if (!p)
@@ -303,18 +303,15 @@ int pack_start(const struct image_source *source, const struct image_options *op
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
 	rc = make_slots(p);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, PACK_STACK);
 	while (rc == 0 && p->started < options->threads) {
-		rc = -pthread_create(&p->threads[p->started], &attr, run_packer, p);
+		rc = thread_start(&p->threads[p->started], "the packing of an image", PACK_STACK,
+				  run_packer, p);
 		if (rc == 0)
 			p->started++;
 		else if (p->started > 0)
 			break; /* fewer do as well */
 	}
-	pthread_attr_destroy(&attr);
 	if (p->started == 0) {
-		rc = rc < 0 && !p->slots ? rc : fail(rc < 0 ? rc : EAGAIN, "threads to pack");
 		pack_stop(p);
 		return rc;
 	}

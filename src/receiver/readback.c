@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "receiver/readback.h"
 
 #define READER_STACK  (256u << 10)
@@ -127,17 +128,14 @@ static int start_readers(struct readback *r, unsigned readers)
 {
 	uint64_t most = min_of(readers, (unsigned)READBACK_READERS);
 	unsigned wanted = (unsigned)min_of(most, r->end - r->next);
-	pthread_attr_t attr;
 	int rc = 0;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, READER_STACK);
 	while (rc == 0 && r->readers < wanted) {
-		rc = pthread_create(&r->threads[r->readers], &attr, run_reader, r);
+		rc = thread_start(&r->threads[r->readers], "reading back", READER_STACK, run_reader,
+				  r);
 		r->readers += rc == 0;
 	}
-	pthread_attr_destroy(&attr);
-	return r->readers > 0 ? 0 : fail(rc, "thread");
+	return r->readers > 0 ? 0 : rc;
 }
 
 int readback_start(struct store *s, uint64_t first, uint64_t count, unsigned readers,
@@ -159,7 +157,7 @@ int readback_start(struct store *s, uint64_t first, uint64_t count, unsigned rea
 		memcpy(r->run_id, run_id, sizeof(r->run_id));
 	}
 	r->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = r->event_fd < 0 ? fail(errno, "eventfd") : start_readers(r, readers);
+	rc = r->event_fd < 0 ? fail(errno, "eventfd for reading back") : start_readers(r, readers);
 	if (rc < 0) {
 		readback_stop(r);
 		return rc;

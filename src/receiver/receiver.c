@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "receiver/confine.h"
 #include "receiver/setup.h"
 
@@ -188,10 +189,8 @@ static void set_socket(int fd)
 static void start_conn(struct receiver *r, int fd, const char *peer, bool is_data)
 {
 	struct conn *c = calloc(1, sizeof(*c));
-	pthread_attr_t attr;
 	pthread_t thread;
 	bool room;
-	int rc;
 
 	if (!c) {
 		close(fd);
@@ -217,15 +216,12 @@ static void start_conn(struct receiver *r, int fd, const char *peer, bool is_dat
 		free(c);
 		return;
 	}
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, CONN_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, run_conn, c);
-	pthread_attr_destroy(&attr);
-	if (rc != 0) {
-		log_error("%s: no thread: %s", peer, strerror(rc));
+	if (thread_start(&thread, "a connection", CONN_STACK, run_conn, c) < 0) {
+		log_error("%s: %s", peer, err_reason());
 		lock_close(r, c);
+		return;
 	}
+	pthread_detach(thread);
 }
 
 static void accept_one(struct receiver *r, int listener, bool is_data)
@@ -324,9 +320,10 @@ static int begin(struct receiver_whole *w, const struct receiver_options *o)
 	if (rc < 0)
 		return rc;
 	w->acceptor.receiver = r;
-	rc = pthread_create(&w->acceptor.thread, NULL, run_acceptor, &w->acceptor);
+	rc = thread_start(&w->acceptor.thread, "the receiver", THREAD_STACK_DEFAULT, run_acceptor,
+			  &w->acceptor);
 	w->acceptor_runs = rc == 0;
-	return rc == 0 ? 0 : fail(rc, "thread");
+	return rc;
 }
 
 static struct receiver_whole *new_receiver(void)
@@ -352,9 +349,9 @@ int receiver_start(const struct receiver_options *o, struct receiver **out)
 	int rc;
 
 	if (!w)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the receiver");
 	r->list_ok = o->list_ok;
-	rc = r->stop_fd < 0 ? fail(errno, "eventfd") : prepare(r, o);
+	rc = r->stop_fd < 0 ? fail(errno, "eventfd of the receiver") : prepare(r, o);
 	if (rc == 0)
 		rc = begin(w, o);
 	if (rc < 0) {
@@ -374,7 +371,7 @@ int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION
 	int rc;
 
 	if (!w)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the receiver");
 	r->control_port = o->control_port;
 	r->data_port = o->data_port;
 	rc = io_mkdir(o->state_dir, 0700);

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "receiver/store_private.h"
 
 #define COMMITTER_STACK (256u << 10)
@@ -198,17 +199,10 @@ static void *run_committer(void *arg)
 
 int store_committer_start(struct store *s)
 {
-	pthread_attr_t attr;
-	int rc;
+	int rc = thread_start(&s->committer, "a disk's journal", COMMITTER_STACK, run_committer, s);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, COMMITTER_STACK);
-	rc = pthread_create(&s->committer, &attr, run_committer, s);
-	pthread_attr_destroy(&attr);
-	if (rc != 0)
-		return fail(rc, "thread");
-	s->committer_runs = true;
-	return 0;
+	s->committer_runs = rc == 0;
+	return rc;
 }
 
 void store_committer_stop(struct store *s)

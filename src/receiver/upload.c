@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "receiver/control.h"
 #include "receiver/disks.h"
 #include "receiver/upload_frame.h"
@@ -434,29 +435,23 @@ void upload_delete(struct upload *u, struct control_reply *out)
 
 static int start_threads(struct upload *u)
 {
-	pthread_attr_t attr;
 	int rc, pair[2];
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
 	if (u->socket < 0) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-			return fail(errno, "socket pair");
+			return fail(errno, "socket pair to the uploader");
 		u->socket = pair[0];
 		u->worker_socket = pair[1];
-		rc = -pthread_create(&u->worker, &attr, run_worker, u);
+		rc = thread_start(&u->worker, "the uploader", WORKER_STACK, run_worker, u);
 		if (rc < 0) {
 			close(pair[1]);
-			return fail(rc, "thread");
+			return rc;
 		}
 		u->worker_runs = true;
 	}
-	rc = -pthread_create(&u->reader, &attr, run_reader, u);
-	pthread_attr_destroy(&attr);
-	if (rc < 0)
-		return fail(rc, "thread");
-	u->reader_runs = true;
-	return 0;
+	rc = thread_start(&u->reader, "the uploader", WORKER_STACK, run_reader, u);
+	u->reader_runs = rc == 0;
+	return rc;
 }
 
 int upload_start(struct disks *disks, struct vault *vault, struct uploader *uploader,

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "receiver/upload_frame.h"
 #include "receiver/upload_private.h"
 #include "wire/wire.h"
@@ -314,7 +315,7 @@ static uint8_t *sink_buffer(void *ctx)
 		}
 		wait_changed(w, UINT64_MAX);
 	}
-	fail(ECANCELED, "stopped");
+	fail(ECANCELED, "the upload was stopped");
 	return NULL;
 }
 
@@ -421,7 +422,7 @@ static void run_disk(struct upload_work *w, struct upload_disk *d)
 	/* The checkpoint moves while the writer works. */
 	if (state && state_bytes)
 		memcpy(state, d->state, state_bytes);
-	rc = !state ? fail(ENOMEM, "memory")
+	rc = !state ? fail(ENOMEM, "memory for the state of a disk")
 		    : image_write(&source, &d->options, state_bytes ? state : NULL, state_bytes,
 				  &sink, &result);
 	LOCK_SCOPE(&w->lock);
@@ -502,16 +503,11 @@ static size_t largest_part(const struct upload_work *w)
 
 static void start_senders(struct upload_work *w, struct sender *senders)
 {
-	pthread_attr_t attr;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, SENDER_STACK);
 	for (unsigned i = 0; i < w->connections; i++) {
 		senders[i] = (struct sender){.work = w, .seed = (unsigned)clock_us() + i};
-		senders[i].started =
-			pthread_create(&senders[i].thread, &attr, run_sender, &senders[i]) == 0;
+		senders[i].started = thread_start(&senders[i].thread, "the upload", SENDER_STACK,
+						  run_sender, &senders[i]) == 0;
 	}
-	pthread_attr_destroy(&attr);
 }
 
 static void run_disks(struct upload_work *w)
@@ -585,11 +581,9 @@ int upload_run_start(struct upload_work *w)
 	w->in_error = false;
 	w->code[0] = w->message[0] = '\0';
 	atomic_store(&w->stop, false);
-	rc = -pthread_create(&w->run, NULL, run_order, w);
-	if (rc < 0)
-		return fail(rc, "thread");
-	w->running = true;
-	return 0;
+	rc = thread_start(&w->run, "the upload", THREAD_STACK_DEFAULT, run_order, w);
+	w->running = rc == 0;
+	return rc;
 }
 
 void upload_run_stop(struct upload_work *w)

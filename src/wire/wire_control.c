@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "wire/wire.h"
 
 #define BODY_MAX_BYTES	(64u << 20)
@@ -102,10 +103,10 @@ static int listen_locally(struct sockaddr_un *name, socklen_t *bytes)
 	*name = (struct sockaddr_un){.sun_family = AF_UNIX};
 	*bytes = sizeof(*name);
 	if (fd < 0)
-		return fail(errno, "local socket");
+		return fail(errno, "socket between the program and its own link");
 	if (bind(fd, (struct sockaddr *)name, sizeof(name->sun_family)) || listen(fd, 4) ||
 	    getsockname(fd, (struct sockaddr *)name, bytes)) {
-		int rc = fail(errno, "local socket");
+		int rc = fail(errno, "socket between the program and its own link");
 
 		close(fd);
 		return rc;
@@ -117,7 +118,6 @@ static int listen_locally(struct sockaddr_un *name, socklen_t *bytes)
 static int start_pump(struct wire_control *c, struct sockaddr_un *name, socklen_t *bytes)
 {
 	const struct wire_activation *a = &c->activation;
-	pthread_attr_t attr;
 	int rc;
 
 	stop_pump(c);
@@ -132,14 +132,9 @@ static int start_pump(struct wire_control *c, struct sockaddr_un *name, socklen_
 	if (rc == 0)
 		rc = c->listen_fd = listen_locally(name, bytes);
 	if (rc >= 0) {
-		pthread_attr_init(&attr);
-		pthread_attr_setstacksize(&attr, PUMP_STACK);
-		rc = -pthread_create(&c->pump, &attr, run_pump, c);
-		pthread_attr_destroy(&attr);
-		if (rc < 0) {
+		rc = thread_start(&c->pump, "the link to the receiver", PUMP_STACK, run_pump, c);
+		if (rc < 0)
 			close(c->listen_fd);
-			fail(rc, "thread");
-		}
 	}
 	if (rc < 0) {
 		wire_stream_free(c->stream);
@@ -339,7 +334,7 @@ static int take_reply(const struct call *what, const char *data, size_t bytes, j
 		*reply = NULL;
 	}
 	return fail_code(EBADMSG, "RECEIVER_REPLY_INVALID", "%s %s: %s", what->method, what->path,
-			 rc < 0 ? err_reason() : "the receiver's answer is no JSON object");
+			 rc < 0 ? err_reason() : "the receiver's answer is not a JSON object");
 }
 
 static int call_json(struct wire_control *c, const struct call *what, unsigned *status,
@@ -396,7 +391,7 @@ int wire_control_post(struct wire_control *c, const char *path, const json_t *bo
 	const struct call what = {
 		.method = "POST", .path = path, .body = text, .bytes = text ? strlen(text) : 0};
 
-	return text ? call_json(c, &what, status, reply) : fail(ENOMEM, "memory");
+	return text ? call_json(c, &what, status, reply) : fail(ENOMEM, "memory for %s", path);
 }
 
 int wire_control_delete(struct wire_control *c, const char *path, unsigned *status, json_t **reply)
