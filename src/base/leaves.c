@@ -46,7 +46,7 @@ static int open_head(const void *data, size_t bytes, struct cursor *c, uint32_t 
 	*c = cursor_of(data, bytes - LEAVES_CHECK_BYTES);
 	cursor_copy(c, head, sizeof(head));
 	if (memcmp(head, LEAVES_MAGIC, sizeof(head)) != 0)
-		return invalid("not such a file");
+		return invalid("not a file of digests");
 	if (cursor_be16(c) != LEAVES_VERSION || cursor_u8(c) != LEAVES_CHUNK_SHIFT)
 		return invalid("of another version");
 	*digest = cursor_u8(c);

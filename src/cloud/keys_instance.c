@@ -58,7 +58,7 @@ static int no_role(void)
 {
 	return fail_code(EACCES, "CLOUD_KEYS_MISSING",
 			 "no access key in the environment and no configuration file, and this "
-			 "machine is no cloud instance with a RAM role");
+			 "machine is not a cloud instance with a RAM role");
 }
 
 static int role_name(struct cloud *c, const char *token, struct arena *a, const char **name)

@@ -31,7 +31,7 @@ int cloud_new_token(char out[CLOUD_TOKEN_BYTES])
 	uint8_t r[(CLOUD_TOKEN_BYTES - 1) / 2];
 
 	if (getrandom(r, sizeof(r), 0) != sizeof(r))
-		return fail(errno, "random");
+		return fail(errno, "random bytes for a ClientToken");
 	hex_encode(r, sizeof(r), out);
 	return 0;
 }

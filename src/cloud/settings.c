@@ -55,7 +55,7 @@ static int read_ms(const char *name, uint64_t *out)
 		return 0;
 	return num_parse(value, 1, 86400000, out) == 0
 		       ? 0
-		       : fail(EINVAL, "%s: \"%s\" is no number of milliseconds", name, value);
+		       : fail(EINVAL, "%s: \"%s\" is not a number of milliseconds", name, value);
 }
 
 static int read_kill(struct cloud_options *o)

@@ -196,7 +196,7 @@ int cloud_kind_parse(const char *name, enum cloud_kind *out)
 			return 0;
 		}
 	}
-	return fail(EINVAL, "\"%s\" is no kind of thing in the cloud", name);
+	return fail(EINVAL, "\"%s\" is not a kind of thing in the cloud", name);
 }
 
 /* ---- reading an item ---- */

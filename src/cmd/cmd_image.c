@@ -164,7 +164,7 @@ static int parse(struct image_args *a, int argc, char **argv)
 					 optarg);
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	if (a->disk_count == 0 || a->disk_count != a->out_count)
 		return cmd_usage(COMMAND, "each --disk needs its --out: there are %d and %d",
 				 (int)a->disk_count, (int)a->out_count);

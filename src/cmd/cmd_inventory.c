@@ -110,7 +110,7 @@ static int parse(struct request *r, int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	/* A guest belongs to a device, or the plan could not place it. */
 	if (!r->guest_dir != !r->guest_device)
 		return cmd_usage(COMMAND, "--guest and --guest-device go together");
@@ -125,7 +125,7 @@ static int look_inside(const struct request *r, json_t *inventory)
 	int rc;
 
 	if (!a)
-		return fail(ENOMEM, "inventory");
+		return fail(ENOMEM, "memory for the inventory");
 	if (*spec != '/' && !strchr(spec, '='))
 		spec = arena_printf(a, "/dev/%s", spec);
 	device = inventory_resolve(a, inventory, spec);
@@ -144,7 +144,7 @@ int cmd_inventory(int argc, char **argv)
 	int rc;
 
 	if (!r)
-		return cmd_report("inventory", fail(ENOMEM, "inventory"));
+		return cmd_report("inventory", fail(ENOMEM, "memory for the inventory"));
 	r->options.disks = r->disks;
 	r->options.ignore = r->ignore;
 	rc = parse(r, argc, argv);
@@ -158,7 +158,7 @@ int cmd_inventory(int argc, char **argv)
 	if (rc == 0 && !r->out) {
 		text = json_text(inventory);
 		rc = text ? io_write(STDOUT_FILENO, text, strlen(text), "standard output")
-			  : fail(ENOMEM, "inventory");
+			  : fail(ENOMEM, "memory for the inventory");
 	}
 	return cmd_report("inventory", rc);
 }

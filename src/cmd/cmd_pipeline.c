@@ -154,7 +154,7 @@ static int detach(const struct pipeline_args *a, const char *id)
 		return pipeline_report(a->verb, -EIO);
 	pid = fork();
 	if (pid < 0)
-		return pipeline_report(a->verb, fail(errno, "fork"));
+		return pipeline_report(a->verb, fail(errno, "start the process of the job"));
 	if (pid > 0)
 		return CMD_DONE;
 	setsid();
@@ -282,7 +282,7 @@ int cmd_pipeline_order(int argc, char **argv)
 	if (rc == 0 && !changes)
 		changes = json_object();
 	if (rc == 0 && json_object_update(changes, a.settings) < 0)
-		rc = fail(ENOMEM, "changes");
+		rc = fail(ENOMEM, "memory for the changes");
 	if (rc == 0)
 		rc = pipeline_absolute(changes);
 	if (!a.job || (verb == PIPE_MODIFY) != (json_object_size(changes) > 0))

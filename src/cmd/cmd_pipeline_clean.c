@@ -53,7 +53,7 @@ static int show_json(const json_t *found)
 {
 	CLEANUP_FREE char *text = json_text(found);
 
-	return text && fputs(text, stdout) >= 0 ? 0 : fail(ENOMEM, "list");
+	return text && fputs(text, stdout) >= 0 ? 0 : fail(ENOMEM, "memory for the list");
 }
 
 int cmd_pipeline_clean(int argc, char **argv)

@@ -38,9 +38,9 @@ static int put_json(const struct pipeline_args *a, const json_t *jobs)
 		a->watch ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : json_text(what);
 
 	if (!text)
-		return fail(ENOMEM, "status");
+		return fail(ENOMEM, "memory for the jobs' status");
 	printf(a->watch ? "%s\n" : "%s", text);
-	return fflush(stdout) ? fail(errno, "standard output") : 0;
+	return fflush(stdout) ? fail(errno, "write to standard output") : 0;
 }
 
 static unsigned columns(void)
@@ -74,7 +74,8 @@ static int put_html(const struct pipeline_args *a, const json_t *jobs)
 {
 	CLEANUP_FREE char *text = pipe_show_html(jobs);
 
-	return text ? io_replace_file(a->html, text, strlen(text), 0644) : fail(ENOMEM, "status");
+	return text ? io_replace_file(a->html, text, strlen(text), 0644)
+		    : fail(ENOMEM, "memory for the jobs' status");
 }
 
 static int put_table(const struct pipeline_args *a, const json_t *jobs, char **last)
@@ -83,7 +84,7 @@ static int put_table(const struct pipeline_args *a, const json_t *jobs, char **l
 	CLEANUP_FREE char *text = pipe_show_table(jobs, columns());
 
 	if (!text)
-		return fail(ENOMEM, "status");
+		return fail(ENOMEM, "memory for the jobs' status");
 	if (a->watch && terminal)
 		put_screen(text);
 	/* In a log only what changed. */

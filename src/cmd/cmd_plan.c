@@ -84,7 +84,7 @@ static int parse(struct request *r, int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	return r->inventory ? -1 : cmd_usage(COMMAND, "--inventory FILE is missing");
 }
 
@@ -107,7 +107,7 @@ static int put(const struct request *r, const json_t *value)
 		return json_write_file(r->out, value);
 	text = json_text(value);
 	return text ? io_write(STDOUT_FILENO, text, strlen(text), "standard output")
-		    : fail(ENOMEM, "plan");
+		    : fail(ENOMEM, "memory for the plan");
 }
 
 /* All of them, where a person sees them; the file has them too. */

@@ -97,7 +97,7 @@ static int parse(int argc, char **argv, struct prepare_args *args)
 		}
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	return -1;
 }
 
@@ -117,7 +117,7 @@ static int prepare_from_files(const struct prepare_args *args)
 	int rc;
 
 	if (!a)
-		return fail(ENOMEM, "prepare");
+		return fail(ENOMEM, "memory to prepare");
 	rc = io_mkdir("/run/coldlift", 0755);
 	if (rc == 0)
 		rc = json_read_file(args->plan, &json);
@@ -141,7 +141,7 @@ static int look_from_file(const struct prepare_args *args)
 	int rc;
 
 	if (!a)
-		return fail(ENOMEM, "prepare");
+		return fail(ENOMEM, "memory to prepare");
 	rc = io_mkdir("/run/coldlift", 0755);
 	if (rc == 0)
 		rc = json_read_file(args->look, &inventory);

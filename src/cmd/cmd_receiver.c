@@ -173,7 +173,7 @@ static int parse(struct serve *s, int argc, char **argv)
 			return cmd_usage(COMMAND, NULL);
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	if (!s->o.state_dir)
 		return cmd_usage(COMMAND, "--state DIR is missing");
 	if (!s->o.files_dir == !s->o.device_count)

@@ -119,7 +119,7 @@ int cmd_receiver_activation(int argc, char **argv)
 			return cmd_usage(COMMAND, NULL);
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	if (!o.state_dir || !o.advertise)
 		return cmd_usage(COMMAND, "--state DIR and --host HOST are needed");
 	rc = receiver_prepare(&o, text);

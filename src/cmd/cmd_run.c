@@ -106,7 +106,7 @@ static int parse(int argc, char **argv, struct run_args *args)
 		}
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	if (!args->from_cmdline && !args->activation)
 		return cmd_usage(COMMAND, "--cmdline or --activation CODE is missing");
 	return -1;

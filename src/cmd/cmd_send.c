@@ -175,7 +175,7 @@ static int announce(const struct copy_args *args, const struct map *map)
 	json_object_set_new(plan, "disks", disks);
 	text = json_text(plan);
 	if (!text)
-		return fail(ENOMEM, "a plan for the receiver");
+		return fail(ENOMEM, "memory for the plan that the receiver gets");
 	rc = wire_control_open(&args->activation, CONTROL_TIMEOUT_MS, &control);
 	if (rc == 0)
 		rc = wire_control_put_plan(control, text, strlen(text));

@@ -90,7 +90,7 @@ static int parse(int argc, char **argv, struct args *args)
 		}
 	}
 	if (optind < argc)
-		return cmd_usage(COMMAND, "\"%s\" is no option", argv[optind]);
+		return cmd_usage(COMMAND, "unexpected argument \"%s\"", argv[optind]);
 	if (!args->disk || !args->proof)
 		return cmd_usage(COMMAND, "--disk and --proof are needed");
 	return -1;

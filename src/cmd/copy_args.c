@@ -298,7 +298,7 @@ static int make_run_id(struct copy_args *args, const struct map *map)
 	FILE *out = open_memstream(&text, &bytes);
 
 	if (!out)
-		return fail(ENOMEM, "the run's id");
+		return fail(ENOMEM, "memory for the run's id");
 	fprintf(out, "%s\n%d\n", map->plan_digest, args->whole);
 	for (size_t i = 0; i < map->source_count; i++) {
 		struct stat st = {0};
@@ -378,7 +378,7 @@ static int write_proof(const struct copy_args *args, const struct holes *holes,
 	int rc;
 
 	if (!json)
-		return fail(ENOMEM, "verify.json");
+		return fail(ENOMEM, "memory for verify.json");
 	holes_into_proof(holes, json);
 	rc = verify_leaves_make(result, args->options.map, &leaves, &bytes);
 	snprintf(path, sizeof(path), "%s/verify.leaves", args->proof);

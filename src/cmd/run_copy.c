@@ -94,7 +94,7 @@ static int set_up_holes(struct run *r)
 				  .keep = keep_holes,
 				  .ctx = r};
 	pthread_mutex_init(&r->holes.lock, NULL);
-	return r->holes.list ? 0 : fail(ENOMEM, "the list of holes");
+	return r->holes.list ? 0 : fail(ENOMEM, "memory for the list of what cannot be read");
 }
 
 /* ---- copy ---- */
@@ -209,7 +209,7 @@ static int keep_proof(struct run *r, const struct verify_result *result)
 	int rc;
 
 	if (!json)
-		return fail(ENOMEM, "verify.json");
+		return fail(ENOMEM, "memory for verify.json");
 	json_object_set_new(json, "plan_digest", json_str(r->plan->digest));
 	holes_into_proof(&r->holes, json);
 	rc = run_keep(r, "verify.json", json);
@@ -230,7 +230,7 @@ static int keep_no_proof(struct run *r)
 			  "digest", r->plan->copy.digest, "disks", disks);
 
 	if (!json)
-		return fail(ENOMEM, "verify.json");
+		return fail(ENOMEM, "memory for verify.json");
 	for (size_t i = 0; i < r->map->disk_count; i++)
 		json_array_append_new(disks, json_pack("{s:I, s:s}", "disk",
 						       (json_int_t)r->map->disks[i].index, "name",

@@ -21,7 +21,7 @@
 static int take_print(struct run *r)
 {
 	CLEANUP_FREE uint8_t *all = calloc(r->plan->disk_count + 1, PREPARE_PRINT_BYTES);
-	int rc = all ? 0 : fail(ENOMEM, "the source's print");
+	int rc = all ? 0 : fail(ENOMEM, "memory for the source's print");
 
 	for (unsigned i = 0; rc == 0 && i < r->plan->disk_count; i++) {
 		prepare_release(&r->holds[i]);

@@ -157,6 +157,6 @@ int layout_load(struct layout *l, const void *state, size_t bytes)
 				 "the state of an image belongs to another disk, other options or "
 				 "another version");
 	if (!read_state(l, &body))
-		return fail_code(ESTALE, "IMAGE_STATE_STALE", "the state of an image is no state");
+		return fail_code(ESTALE, "IMAGE_STATE_STALE", "the state of an image is malformed");
 	return 0;
 }

@@ -90,7 +90,9 @@ static int add_content(struct inv *inv, const struct inv_disk *d, const char *de
 		inv_problem(inv, "DISK_UNREADABLE", device, NULL);
 		fs = (struct disk_fs){.content = DISK_CONTENT_UNKNOWN};
 	}
-	return json_object_set_new(into, "content", inv_content(&fs)) ? fail(ENOMEM, "content") : 0;
+	return json_object_set_new(into, "content", inv_content(&fs))
+		       ? fail(ENOMEM, "memory for the content of a disk")
+		       : 0;
 }
 
 static int add_partition(struct inv *inv, const struct inv_disk *d, const struct disk_partition *p,
@@ -139,7 +141,7 @@ int inv_disk_contents(struct inv *inv, struct inv_disk *d)
 	json_object_set_new(d->json, "table", json_null());
 	json_object_set_new(d->json, "content", json_null());
 	if (!list || json_object_set_new(d->json, "partitions", list))
-		return fail(ENOMEM, "partitions");
+		return fail(ENOMEM, "memory for the list of partitions");
 	rc = disk_table_read(inv->arena, d->fd, d->name, d->size_bytes, d->sector_bytes, &t);
 	if (rc < 0) {
 		inv_problem(inv, *err_code() ? err_code() : "DISK_UNREADABLE", d->name, NULL);
@@ -148,7 +150,7 @@ int inv_disk_contents(struct inv *inv, struct inv_disk *d)
 	if (t.kind == DISK_TABLE_NONE)
 		return add_content(inv, d, d->name, 0, d->size_bytes, d->json);
 	if (json_object_set_new(d->json, "table", table_json(&t)))
-		return fail(ENOMEM, "partition table");
+		return fail(ENOMEM, "memory for the partition table");
 	check_whole_member(inv, d);
 	for (size_t i = 0; rc == 0 && i < t.count; i++)
 		rc = add_partition(inv, d, &t.partitions[i], list);

@@ -240,7 +240,7 @@ int inv_disks(struct inv *inv)
 	int rc = 0;
 
 	if (json_object_set_new(inv->json, "disks", json_array()))
-		return fail(ENOMEM, "disks");
+		return fail(ENOMEM, "memory for the list of disks");
 	if (!inv->options->disk_count)
 		return add_machine_disks(inv);
 	for (size_t i = 0; rc == 0 && i < inv->options->disk_count; i++) {

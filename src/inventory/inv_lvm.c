@@ -150,7 +150,7 @@ int inv_lvm(struct inv *inv)
 	json_t *lvm = json_pack("{s:o, s:o}", "groups", groups, "pvs", pvs);
 
 	if (!lvm || json_object_set_new(inv->json, "lvm", lvm))
-		return fail(ENOMEM, "LVM");
+		return fail(ENOMEM, "memory for the volume groups");
 	for (size_t i = 0; i < inv->pv_count; i++) {
 		const struct inv_place *p = &inv->pvs[i];
 		const struct disk_lvm_vg *vg = p->label.vg;

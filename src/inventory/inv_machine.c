@@ -72,14 +72,16 @@ int inv_machine(struct inv *inv)
 	json_t *m;
 
 	if (uname(&uts))
-		return fail(errno, "uname");
+		return fail(errno, "ask the kernel for its name");
 	m = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "firmware", uefi ? "uefi" : "bios",
 		      "architecture", uts.machine, "cpu", cpu(inv), "memory_bytes",
 		      json_u64(memory_bytes(inv)), "vendor",
 		      inv_text(inv_line(inv, "/sys/class/dmi/id/sys_vendor")), "product",
 		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_name")), "serial",
 		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_serial")));
-	return m && json_object_set_new(inv->json, "machine", m) == 0 ? 0 : fail(ENOMEM, "machine");
+	return m && json_object_set_new(inv->json, "machine", m) == 0
+		       ? 0
+		       : fail(ENOMEM, "memory for what machine this is");
 }
 
 /* "0000:00:1f.2": the last such part of a device's path. */
@@ -145,5 +147,7 @@ int inv_nics(struct inv *inv)
 		free(entries[i]);
 	}
 	free(entries);
-	return json_object_set_new(inv->json, "nics", list) ? fail(ENOMEM, "network cards") : 0;
+	return json_object_set_new(inv->json, "nics", list)
+		       ? fail(ENOMEM, "memory for the network cards")
+		       : 0;
 }

@@ -125,7 +125,7 @@ int inventory_make(const struct inventory_options *options, json_t **out)
 	int rc = 0;
 
 	if (!a || !json || json_object_set_new(json, "problems", inv.problems))
-		return fail(ENOMEM, "inventory");
+		return fail(ENOMEM, "memory for the inventory");
 	json_object_set_new(json, "version", json_integer(1));
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++)
 		rc = parts[i](&inv);

@@ -72,7 +72,7 @@ int inv_md(struct inv *inv)
 	json_t *list = json_array();
 
 	if (!list || json_object_set_new(inv->json, "md", list))
-		return fail(ENOMEM, "RAID");
+		return fail(ENOMEM, "memory for the RAID arrays");
 	for (size_t i = 0; i < inv->member_count; i++) {
 		bool first = true;
 
@@ -80,7 +80,7 @@ int inv_md(struct inv *inv)
 			first &= strcmp(inv->members[k].md.uuid, inv->members[i].md.uuid) != 0;
 		if (first && json_array_append_new(
 				     list, array_json(inv, newest(inv, inv->members[i].md.uuid))))
-			return fail(ENOMEM, "RAID");
+			return fail(ENOMEM, "memory for the RAID arrays");
 	}
 	return 0;
 }

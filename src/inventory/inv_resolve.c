@@ -249,7 +249,7 @@ int inventory_set_guest(json_t *inventory, const char *root_device, json_t *gues
 
 	if (!a || json_object_set_new(inventory, "guest", guest) ||
 	    json_object_set_new(guest, "root_device", inv_text(root_device)))
-		return fail(ENOMEM, "inventory of the guest");
+		return fail(ENOMEM, "memory for the inventory of the guest");
 	json_array_foreach (json_object_get(guest, "fstab"), i, entry) {
 		const char *device = inventory_resolve(a, inventory, text_of(entry, "spec"));
 

@@ -108,7 +108,7 @@ int inv_sample(struct inv *inv)
 	CLEANUP_FREE struct sampler *s = calloc(1, sizeof(*s));
 
 	if (!block || !packed || !s)
-		return fail(ENOMEM, "sample of the disks");
+		return fail(ENOMEM, "memory for a sample of the disks");
 	s->block = block;
 	s->packed = packed;
 	s->packed_bytes = ZSTD_compressBound(BLOCK_BYTES);

@@ -238,7 +238,7 @@ static int look(struct sweep *s, json_t *all)
 	int rc;
 
 	if (!found)
-		return fail(ENOMEM, "clean");
+		return fail(ENOMEM, "memory to clean up");
 	s->found = found;
 	rc = find_all(s);
 	json_array_foreach (found, i, thing) {
@@ -263,7 +263,7 @@ int pipe_sweep(const struct pipe_sweep *what, const struct pipe_outside *outside
 
 	*found = json_array();
 	if (!arena || !*found)
-		return fail(ENOMEM, "clean");
+		return fail(ENOMEM, "memory to clean up");
 	o.region = what->region;
 	rc = cloud_open(&o, &s.cloud);
 	if (rc == 0)

@@ -95,7 +95,9 @@ static int add_url(struct course *c, const json_t *disk, unsigned number, json_t
 	if (rc < 0)
 		return rc;
 	snprintf(name, sizeof(name), "%u", number);
-	return json_object_set_new(urls, name, json_string(url)) < 0 ? fail(ENOMEM, "urls") : 0;
+	return json_object_set_new(urls, name, json_string(url)) < 0
+		       ? fail(ENOMEM, "memory for the URLs of an upload")
+		       : 0;
 }
 
 static json_t *rate_of(const struct course *c)
@@ -122,7 +124,7 @@ static int post_order(struct course *c, const json_t *fact, bool pause, json_t *
 	order = json_pack("{s:s, s:b, s:o, s:o}", "order", pipe_option(fact, "order"), "pause",
 			  pause, "rate_mbit", rate_of(c), "disks", list);
 	return order ? wire_control_post(c->link, "/v1/image", order, NULL, NULL)
-		     : fail(ENOMEM, "order");
+		     : fail(ENOMEM, "memory for an order");
 }
 
 /* The URLs that the receiver asks for, or the first ones. */

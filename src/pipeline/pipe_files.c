@@ -64,7 +64,7 @@ int sync_disks(const json_t *plan, const json_t *verify, json_t **out)
 
 	*out = NULL;
 	if (count == 0 || count > PIPE_DISKS_MAX)
-		return fail_code(EINVAL, "PLAN_BAD", "the receiver's plan is of %zu disks", count);
+		return fail_code(EINVAL, "PLAN_BAD", "the receiver's plan names %zu disks", count);
 	json_array_foreach (planned, i, disk) {
 		json_t *one = sync_disk(disk, json_array_get(json_object_get(verify, "disks"), i));
 
@@ -194,7 +194,9 @@ int local_disk_open(struct course *c, const json_t *disk, const char *fetched)
 	int rc = local_files_dir(c, &dir);
 
 	if (rc == 0 && local_own_receiver(c))
-		rc = asprintf(&path, "%s/disk%llu.raw", dir, index) < 0 ? fail(ENOMEM, "disk") : 0;
+		rc = asprintf(&path, "%s/disk%llu.raw", dir, index) < 0
+			     ? fail(ENOMEM, "memory for the path of a disk")
+			     : 0;
 	else if (rc == 0)
 		rc = fetch(c, disk, fetched);
 	if (rc < 0)

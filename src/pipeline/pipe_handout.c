@@ -66,7 +66,8 @@ static int write_lines(struct course *c, const char *activation, const char *job
 		c->job->id, activation, job_path, exit_word, c->job->id, activation, exit_word,
 		job_path, activation, exit_word);
 
-	return n < 0 ? fail(ENOMEM, "handout") : write_text(c, "handout.txt", text);
+	return n < 0 ? fail(ENOMEM, "memory for what is handed out")
+		     : write_text(c, "handout.txt", text);
 }
 
 static int handout_make(struct course *c, json_t *fact)
@@ -83,7 +84,7 @@ static int handout_make(struct course *c, json_t *fact)
 		return rc;
 	job = handout_source_job(c, code);
 	if (!job || asprintf(&line, "%s\n", code) < 0)
-		return fail(ENOMEM, "handout");
+		return fail(ENOMEM, "memory for what is handed out");
 	rc = json_write_file(path, job);
 	if (rc == 0)
 		rc = write_text(c, "activation", line);
@@ -182,7 +183,7 @@ static int report_make(struct course *c, json_t *fact)
 		image = image_of_run(c);
 		rc = image ? pipe_job_record(c->job, json_pack("{s:s, s:o}", "kind", "image",
 							       "image", image))
-			   : fail(ENOMEM, "report");
+			   : fail(ENOMEM, "memory for the report");
 	}
 	if (rc == 0)
 		rc = retain_images(c);
@@ -190,7 +191,7 @@ static int report_make(struct course *c, json_t *fact)
 		return rc;
 	report = json_pack("{s:s, s:s, s:O, s:O}", "job", c->job->id, "way", c->job->way, "images",
 			   c->job->images, "options", c->job->options);
-	return report ? json_write_file(path, report) : fail(ENOMEM, "report");
+	return report ? json_write_file(path, report) : fail(ENOMEM, "memory for the report");
 }
 
 const struct pipe_step report_step = {

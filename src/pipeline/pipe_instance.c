@@ -174,7 +174,7 @@ static int userdata_of(struct course *c, json_t *fact, size_t disks, char **base
 	n = strlen(text);
 	out = realloc(*base64, n / 3 * 4 + 5);
 	if (!out)
-		return fail(ENOMEM, "user data");
+		return fail(ENOMEM, "memory for the user data");
 	*base64 = out;
 	for (size_t i = 0; i < n; i += 3) {
 		const uint8_t *b = (const uint8_t *)text + i;

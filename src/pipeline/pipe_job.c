@@ -110,7 +110,9 @@ static int take_image(struct pipe_job *j, const json_t *record)
 	size_t i;
 
 	if (json_is_object(image))
-		return json_array_append(j->images, image) < 0 ? fail(ENOMEM, "image") : 0;
+		return json_array_append(j->images, image) < 0
+			       ? fail(ENOMEM, "memory for the record of an image")
+			       : 0;
 	json_array_foreach (j->images, i, v) {
 		if (strcmp(pipe_option(v, "id"), gone) == 0)
 			return json_array_remove(j->images, i);

@@ -47,7 +47,7 @@ static int output_dir(const struct course *c, char **out)
 
 	/* Not in the job's directory, which a delete removes. */
 	if (asprintf(out, "%s%s", *given ? given : c->root, *given ? "" : "/images") < 0)
-		return fail(ENOMEM, "output");
+		return fail(ENOMEM, "memory for the path of the images");
 	return 0;
 }
 
@@ -146,7 +146,7 @@ static int offer_job(struct course *c)
 	CLEANUP_FREE char *text = job ? json_text(job) : NULL;
 
 	if (!text)
-		return fail(ENOMEM, "the source's job");
+		return fail(ENOMEM, "memory for the source's job");
 	return wire_control_put(c->link, "/v1/artefact/job.json", text, strlen(text),
 				"application/json", NULL, NULL);
 }
@@ -228,7 +228,7 @@ static char *image_path(const json_t *fact, unsigned disk, const char *suffix)
 	char *path;
 
 	if (asprintf(&path, "%s-disk%u.%s", pipe_option(fact, "stem"), disk, suffix) < 0) {
-		(void)fail(ENOMEM, "image");
+		(void)fail(ENOMEM, "memory for the record of an image");
 		return NULL;
 	}
 	return path;

@@ -29,10 +29,10 @@ int pipe_job_leave_order(const char *root, const char *id, const json_t *order, 
 	*path = NULL;
 	clock_gettime(CLOCK_REALTIME, &t);
 	if (asprintf(&dir, "%s/%s/orders", root, id) < 0)
-		return fail(ENOMEM, "order");
+		return fail(ENOMEM, "memory for an order");
 	if (asprintf(path, "%s/%012lld.%09ld-%d.json", dir, (long long)t.tv_sec, t.tv_nsec,
 		     (int)getpid()) < 0)
-		return fail(ENOMEM, "order");
+		return fail(ENOMEM, "memory for an order");
 	rc = io_mkdir(dir, 0700);
 	return rc < 0 ? rc : json_write_file(*path, order);
 }
@@ -74,7 +74,7 @@ int pipe_job_next_order(const struct pipe_job *j, char **path, json_t **order)
 	if (!*name)
 		return 0;
 	if (asprintf(path, "%s/%s", dir, name) < 0)
-		return fail(ENOMEM, "order");
+		return fail(ENOMEM, "memory for an order");
 	rc = io_read_file(*path, ORDER_MAX_BYTES, &text, &bytes);
 	return rc < 0 ? rc : json_parse(text, bytes, *path, order);
 }

@@ -129,7 +129,7 @@ int pipe_create(const char *root, const json_t *options, char id[PIPE_ID_BYTES])
 		return rc;
 	new_id(id);
 	if (asprintf(&dir, "%s/%s", root, id) < 0)
-		return fail(ENOMEM, "job");
+		return fail(ENOMEM, "memory for a job");
 	rc = io_mkdir(dir, 0700);
 	if (rc == 0)
 		rc = pipe_job_open(root, id, PIPE_WRITE, &j);
@@ -403,7 +403,8 @@ static int order_there(const char *root, const char *id, enum pipe_verb verb, co
 		json_pack("{s:s, s:O*}", "verb", pipe_verb_name(verb), "changes", changes);
 	CLEANUP_FREE char *path = NULL;
 	uint64_t end_ms = clock_ms() + ORDER_TAKEN_MS;
-	int rc = order ? pipe_job_leave_order(root, id, order, &path) : fail(ENOMEM, "order");
+	int rc = order ? pipe_job_leave_order(root, id, order, &path)
+		       : fail(ENOMEM, "memory for an order");
 
 	while (rc == 0 && access(path, F_OK) == 0) {
 		CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};

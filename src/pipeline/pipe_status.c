@@ -139,7 +139,7 @@ int pipe_status(const char *root, const char *id, json_t **out)
 	*out = pipe_job_status(&j, running);
 	path = pipe_job_path(&j, "status");
 	if (!*out || !path)
-		return fail(ENOMEM, "status");
+		return fail(ENOMEM, "memory for the jobs' status");
 	if (running && json_read_file(path, &progress) == 0)
 		json_object_set_new(*out, "progress", progress);
 	err_clear();
@@ -161,13 +161,16 @@ static int add_status(void *ctx, const char *id)
 		status = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "id", id, "state",
 				   "InError", "phase", "", "error", "code", err_code(), "reason",
 				   err_reason(), "step", "", "advice", "");
-	return json_array_append_new(all->list, status) < 0 ? fail(ENOMEM, "status") : 0;
+	return json_array_append_new(all->list, status) < 0
+		       ? fail(ENOMEM, "memory for the jobs' status")
+		       : 0;
 }
 
 int pipe_status_all(const char *root, json_t **out)
 {
 	struct all all = {.root = root, .list = json_array()};
-	int rc = all.list ? pipe_each(root, add_status, &all) : fail(ENOMEM, "status");
+	int rc = all.list ? pipe_each(root, add_status, &all)
+			  : fail(ENOMEM, "memory for the jobs' status");
 
 	*out = rc < 0 ? NULL : all.list;
 	if (rc < 0)

@@ -121,7 +121,7 @@ char *userdata_make(const struct userdata *u)
 	}
 	f = open_memstream(&text, &bytes);
 	if (!f) {
-		(void)fail(ENOMEM, "user data");
+		(void)fail(ENOMEM, "memory for the user data");
 		return NULL;
 	}
 	fprintf(f, fetch, u->url, u->sha256);

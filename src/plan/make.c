@@ -253,7 +253,7 @@ static int run(struct planner *p, const json_t *inventory, bool draft, json_t **
 				 refused > 1 ? " (and more)" : "");
 	}
 	*out = plan_json(p);
-	return *out ? 0 : fail(ENOMEM, "plan");
+	return *out ? 0 : fail(ENOMEM, "memory for the plan");
 }
 
 int plan_make(const json_t *inventory, const json_t *job, const json_t *target, const char *allow,
@@ -271,7 +271,7 @@ int plan_make(const json_t *inventory, const json_t *job, const json_t *target, 
 
 	*out = NULL;
 	if (!a || !refusals || !warnings)
-		return fail(ENOMEM, "plan");
+		return fail(ENOMEM, "memory for the plan");
 	rc = plan_job_read(job, &p.job);
 	if (rc == 0)
 		rc = plan_target_check(target);
@@ -288,7 +288,7 @@ int plan_draft(const json_t *inventory, json_t **out)
 
 	*out = NULL;
 	if (!a || !refusals || !warnings)
-		return fail(ENOMEM, "plan");
+		return fail(ENOMEM, "memory for the plan");
 	rc = plan_job_read(NULL, &p.job);
 	return rc < 0 ? rc : run(&p, inventory, true, out);
 }
@@ -298,7 +298,7 @@ int plan_digest(const json_t *plan, char hex[65])
 	CLEANUP_FREE char *text = json_text(plan);
 
 	if (!text)
-		return fail(ENOMEM, "digest of the plan");
+		return fail(ENOMEM, "memory for the plan's digest");
 	hash_sha256_hex(text, strlen(text), hex);
 	return 0;
 }

@@ -23,7 +23,7 @@ static int read_extents(struct arena *a, const json_t *list, struct disk_extents
 
 		if (json_array_size(pair) != 2 || at < 0 || length <= 0 || (uint64_t)at < end ||
 		    !add_ok((uint64_t)at, (uint64_t)length, &end) || end > INT64_MAX)
-			return fail_code(EINVAL, "JSON_INVALID", "a list of ranges is not one");
+			return fail_code(EINVAL, "JSON_INVALID", "a list of ranges is malformed");
 		disk_extents_add(a, out, (uint64_t)at, (uint64_t)length);
 	}
 	return 0;
@@ -155,7 +155,8 @@ static int read_disk(struct arena *a, const json_t *j, struct source_disk *d)
 	if (rc == 0)
 		rc = json_get_u64(j, "sector_bytes", &sector);
 	if (rc == 0 && (sector < 512 || sector > 65536 || sector & (sector - 1)))
-		rc = fail_code(EINVAL, "JSON_INVALID", "sectors of %s are impossible", d->name);
+		rc = fail_code(EINVAL, "JSON_INVALID", "the sector sizes of %s are impossible",
+			       d->name);
 	d->sector_bytes = (unsigned)sector;
 	if (rc == 0 && json_is_object(json_object_get(j, "table")))
 		rc = read_table(a, json_object_get(j, "table"), d);

@@ -283,7 +283,7 @@ int boot_repair(struct guest *g, struct prep_report *r)
 	int rc;
 
 	if (!a)
-		return fail(ENOMEM, "kernels of the guest");
+		return fail(ENOMEM, "memory for the kernels of the guest");
 	rc = boot_kernels_find(a, g, r, &kernels);
 	if (rc == 0 && kernels.count == 0)
 		report_warn(r, "GUEST_NO_KERNEL", "/boot", "no kernel was found; nothing is added");

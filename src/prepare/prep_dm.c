@@ -170,7 +170,7 @@ int dm_list(const char *const prefixes[], char ***names, size_t *count)
 				dm_free_names(*names, *count);
 				*names = NULL;
 				*count = 0;
-				return fail(ENOMEM, "list devices");
+				return fail(ENOMEM, "memory for the list of devices");
 			}
 			++*count;
 		}

@@ -108,7 +108,7 @@ static int rewrite_line(struct text *t, const char *line, size_t bytes, unsigned
 	int rc = 0;
 
 	if (!e)
-		return fail(ENOMEM, "fstab");
+		return fail(ENOMEM, "memory for fstab");
 	e->line = number;
 	if (parse_line(line, bytes, e, &spec_at, &spec_bytes))
 		rc = fn(ctx, e, fresh);

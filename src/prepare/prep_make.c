@@ -153,7 +153,7 @@ static int make_report(const struct job *j, json_t *sizes, json_t **out)
 			 id ? id : json_null(), "disks", json_incref(sizes), "replayed",
 			 j->report.replayed, "repaired", j->report.repaired, "skipped",
 			 j->report.skipped, "warnings", j->report.warnings);
-	return *out && id ? 0 : fail(ENOMEM, "prepare.json");
+	return *out && id ? 0 : fail(ENOMEM, "memory for prepare.json");
 }
 
 static int make_dirs(const struct job *j)

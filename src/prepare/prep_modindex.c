@@ -129,7 +129,7 @@ int modindex_read(struct arena *a, const void *data, size_t bytes, struct modind
 			    version);
 	r = calloc(1, sizeof(*r));
 	if (!r)
-		return fail(ENOMEM, "module index");
+		return fail(ENOMEM, "memory for the module index");
 	r->arena = a;
 	r->data = data;
 	r->bytes = bytes;

@@ -23,7 +23,7 @@ int report_init(struct prep_report *r, const char *allow)
 		.allow = allow ? allow : "",
 	};
 	if (!r->replayed || !r->repaired || !r->skipped || !r->warnings)
-		return fail(ENOMEM, "report");
+		return fail(ENOMEM, "memory for the report");
 	return 0;
 }
 

@@ -25,7 +25,7 @@ int initrd_ungzip(struct initrd_stream *s, initrd_sink_fn sink, void *ctx)
 	int state = Z_OK;
 
 	if (!out || inflateInit2(&z, 15 + 16) != Z_OK)
-		return fail(ENOMEM, "gzip");
+		return fail(ENOMEM, "memory to unpack gzip");
 	while (state != Z_STREAM_END) {
 		size_t before;
 		int rc = initrd_fill(s);
@@ -64,7 +64,7 @@ int initrd_unzstd(struct initrd_stream *s, initrd_sink_fn sink, void *ctx)
 	size_t left = 1;
 
 	if (!out || !z)
-		return fail(ENOMEM, "zstd");
+		return fail(ENOMEM, "memory to unpack zstd");
 	/* The kernel's limit for initramfs images is 8 MiB; distributions stay below 128 MiB. */
 	ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, 27);
 	while (left) {
@@ -193,7 +193,7 @@ int initrd_unlz4(struct initrd_stream *s, initrd_sink_fn sink, void *ctx)
 	int rc;
 
 	if (!in || !out)
-		return fail(ENOMEM, "lz4");
+		return fail(ENOMEM, "memory to unpack lz4");
 	rc = lz4_read(s, skip, 4);
 	while (rc == 0) {
 		size_t out_bytes = 0;

@@ -55,7 +55,7 @@ int initrd_unxz(struct initrd_stream *s, initrd_sink_fn sink, void *ctx)
 	CLEANUP(lzma_end) lzma_stream z = LZMA_STREAM_INIT;
 
 	if (lzma_stream_decoder(&z, MEMORY_MAX_BYTES, 0) != LZMA_OK)
-		return fail(ENOMEM, "xz");
+		return fail(ENOMEM, "memory to unpack xz");
 	return unpack(s, &z, "xz", sink, ctx);
 }
 
@@ -64,6 +64,6 @@ int initrd_unlzma(struct initrd_stream *s, initrd_sink_fn sink, void *ctx)
 	CLEANUP(lzma_end) lzma_stream z = LZMA_STREAM_INIT;
 
 	if (lzma_alone_decoder(&z, MEMORY_MAX_BYTES) != LZMA_OK)
-		return fail(ENOMEM, "lzma");
+		return fail(ENOMEM, "memory to unpack lzma");
 	return unpack(s, &z, "lzma", sink, ctx);
 }

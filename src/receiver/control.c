@@ -289,7 +289,7 @@ int control_run(struct control *c, struct conn *conn)
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return fail(errno, "socket pair");
+		return fail(errno, "socket pair of the control service");
 	ours = pair[0];
 	conn->control_fd = pair[1];
 	/* libmicrohttpd owns its end from here on, also when it refuses it. */

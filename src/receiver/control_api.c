@@ -208,7 +208,7 @@ static void post_state(struct control *c, const struct control_request *q,
 	if (rc < 0 || !json_is_object(json)) {
 		json_decref(json);
 		control_error(out, 400, "BODY_NOT_JSON",
-			      rc < 0 ? err_reason() : "the state is no JSON object", "send one");
+			      rc < 0 ? err_reason() : "the state is not a JSON object", "send one");
 		return;
 	}
 	LOCK_SCOPE(&c->lock);

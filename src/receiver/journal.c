@@ -130,7 +130,7 @@ static int check_head(const uint8_t *raw, const struct journal_subject *s, const
 	struct cursor tail = cursor_of(raw + JOURNAL_HEAD_BYTES - 8, 8);
 
 	if (memcmp(magic, MAGIC, 8) != 0)
-		return foreign(name, "is no journal");
+		return foreign(name, "is not a journal");
 	if (cursor_be32(&c) != JOURNAL_VERSION)
 		return foreign(name, "was written by another version of the receiver");
 	if (cursor_be64(&tail) != sum(raw, JOURNAL_HEAD_BYTES - 8))

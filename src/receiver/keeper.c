@@ -131,7 +131,7 @@ static int fork_keeper(struct vault *v, const int server[2], const int uploader[
 	close(server[1]);
 	close(uploader[1]);
 	if (v->keeper < 0) {
-		rc = fail(errno, "the keeper's process");
+		rc = fail(errno, "start the keeper's process");
 		close(server[0]);
 		close(uploader[0]);
 		return rc;
@@ -150,13 +150,13 @@ int keeper_start(struct vault *v)
 	int server[2], uploader[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, server) < 0)
-		return fail(errno, "socket pair");
+		return fail(errno, "socket pair to the keeper");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, uploader) < 0) {
 		int error = errno;
 
 		close(server[0]);
 		close(server[1]);
-		return fail(error, "socket pair");
+		return fail(error, "socket pair to the keeper");
 	}
 	return fork_keeper(v, server, uploader);
 }

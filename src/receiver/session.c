@@ -162,7 +162,7 @@ static int on_info_or_go(struct session *s, const struct nbd_option_head *h, con
 	int rc;
 
 	if (!go)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for a client's request");
 	if (nbd_go_parse(data, h->bytes, go) < 0)
 		return refuse(s, h->option, NBD_REP_ERR_INVALID, "malformed request");
 	error = find_export(s, go->name, !begin, &store, &text);
@@ -240,7 +240,7 @@ static int on_meta(struct session *s, const struct nbd_option_head *h, const uin
 	uint32_t error;
 
 	if (!meta)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for a client's request");
 	if (nbd_meta_parse(data, h->bytes, list, meta) < 0)
 		return refuse(s, h->option, NBD_REP_ERR_INVALID, "malformed request");
 	if (!s->structured)
@@ -384,7 +384,7 @@ static int next_option(struct session *s, uint8_t data[NBD_OPTION_MAX])
 	if (rc < 0)
 		return rc;
 	if (nbd_option_head_parse(raw, &head) < 0)
-		return fail(EPROTO, "sent something that is no NBD option");
+		return fail(EPROTO, "sent something that is not an NBD option");
 	if (head.bytes > NBD_OPTION_MAX) {
 		if (head.bytes > OVERSIZE_SKIP)
 			return fail(EPROTO, "sent an option of %u bytes", head.bytes);
@@ -424,7 +424,7 @@ static int greet(struct session *s)
 static int negotiate(struct session *s)
 {
 	CLEANUP_FREE uint8_t *data = malloc(NBD_OPTION_MAX);
-	int rc = data ? greet(s) : fail(ENOMEM, "memory");
+	int rc = data ? greet(s) : fail(ENOMEM, "memory for a client's request");
 
 	for (unsigned i = 0; rc == NEXT_OPTION; i++) {
 		if (i == OPTIONS_MAX || s->wrong_tokens == WRONG_TOKENS_MAX)

@@ -318,8 +318,9 @@ static int next_request(struct session *s, struct nbd_request *out)
 		if (rc < 0)
 			return rc;
 	}
-	return nbd_request_parse(raw, out) < 0 ? fail(EPROTO, "sent something that is no request")
-					       : 1;
+	return nbd_request_parse(raw, out) < 0
+		       ? fail(EPROTO, "sent something that is not a request")
+		       : 1;
 }
 
 int session_serve(struct session *s)

@@ -41,7 +41,7 @@ int setup_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port
 		const char *host = address ? address : i == 0 ? "::" : "0.0.0.0";
 
 		if (getaddrinfo(host, service, &hints, &list) != 0)
-			return fail(EINVAL, "%s is no address to listen on", host);
+			return fail(EINVAL, "%s is not an address to listen on", host);
 		fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		error = errno;
 		if (fd >= 0) {

@@ -23,7 +23,7 @@ static int send_all(int socket, const void *data, size_t bytes)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail(errno, "uploader");
+			return fail(errno, "send to the other process");
 		at += n;
 		bytes -= (size_t)n;
 	}
@@ -54,7 +54,7 @@ static int send_head(int socket, uint8_t head[HEAD_BYTES], int fd)
 		n = sendmsg(socket, &m, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fail(errno, "uploader");
+		return fail(errno, "send to the other process");
 	return send_all(socket, head + n, HEAD_BYTES - (size_t)n);
 }
 
@@ -66,7 +66,7 @@ int upload_frame_send(int socket, enum upload_frame_kind kind, const void *head,
 	int rc;
 
 	if (head_bytes + bytes > UPLOAD_FRAME_MAX)
-		return fail(EMSGSIZE, "uploader");
+		return fail(EMSGSIZE, "a frame between server and uploader");
 	writer_be(&w, (uint64_t)kind << 24, 4);
 	writer_be(&w, head_bytes + bytes, 4);
 	rc = send_head(socket, raw, fd);
@@ -99,9 +99,9 @@ static int receive_all(int socket, void *data, size_t bytes, int *fd)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail(errno, "uploader");
+			return fail(errno, "receive from the other process");
 		if (n == 0)
-			return at == 0 ? 0 : fail(EPIPE, "uploader");
+			return at == 0 ? 0 : fail(EPIPE, "a frame of the other process ends early");
 		if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int))) {
 			if (*fd >= 0)
 				close(*fd);
@@ -124,7 +124,7 @@ int upload_frame_receive(int socket, struct upload_frame *out)
 		out->kind = cursor_be32(&c) >> 24;
 		out->bytes = cursor_be32(&c);
 		if (out->bytes > UPLOAD_FRAME_MAX)
-			rc = fail(EMSGSIZE, "uploader");
+			rc = fail(EMSGSIZE, "a frame between server and uploader");
 	}
 	if (rc == 1) {
 		out->data = malloc(out->bytes + 1);
@@ -133,7 +133,7 @@ int upload_frame_receive(int socket, struct upload_frame *out)
 	if (rc == 1 && out->bytes > 0) {
 		rc = receive_all(socket, out->data, out->bytes, &out->fd);
 		if (rc == 0)
-			rc = fail(EPIPE, "uploader");
+			rc = fail(EPIPE, "a frame of the other process ends early");
 	}
 	if (rc == 1) {
 		out->data[out->bytes] = '\0';

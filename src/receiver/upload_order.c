@@ -24,7 +24,7 @@ static int read_number(const json_t *json, const char *field, uint64_t fallback,
 		       uint64_t max, uint64_t *out)
 {
 	if (json_get_u64_or(json, field, fallback, out) < 0)
-		return bad(field, "is no number");
+		return bad(field, "is not a number");
 	return *out < min || *out > max ? bad(field, "is out of its range") : 0;
 }
 
@@ -94,7 +94,7 @@ static int read_disk(const json_t *json, struct upload_order_disk *d)
 	int rc = 0;
 
 	if (json_get_u64(json, "index", &index) < 0 || index >= UPLOAD_DISKS_MAX)
-		return bad("disks[].index", "is no number of a disk");
+		return bad("disks[].index", "is not the number of a disk");
 	if (json_get_string_or(json, "format", "qcow2", &format) < 0 ||
 	    image_format_parse(format, &d->options.format) < 0)
 		return bad("disks[].format", "is neither qcow2 nor raw");
@@ -147,7 +147,7 @@ int upload_order_read(const json_t *json, struct upload_order *o)
 
 	*o = (struct upload_order){0};
 	if (!json_is_object(json))
-		return bad("it", "is no JSON object");
+		return bad("it", "is not a JSON object");
 	rc = read_id(json, o->id);
 	if (rc == 0)
 		rc = read_disks(json, o);

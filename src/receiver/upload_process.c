@@ -47,7 +47,7 @@ int upload_fork(const struct confine_user *user, int host_fd, struct uploader *o
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		close(host_fd);
-		return fail(errno, "socket pair");
+		return fail(errno, "socket pair to the uploader");
 	}
 	out->pid = fork();
 	if (out->pid == 0) {
@@ -57,7 +57,7 @@ int upload_fork(const struct confine_user *user, int host_fd, struct uploader *o
 	close(pair[1]);
 	if (out->pid < 0) {
 		close(pair[0]);
-		return fail(errno, "the uploader's process");
+		return fail(errno, "start the uploader's process");
 	}
 	out->socket = pair[0];
 	return 0;

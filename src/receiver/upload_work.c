@@ -93,7 +93,7 @@ static int take_disk(struct upload_work *w, struct upload_frame *f)
 
 	if (!d || f->fd < 0 || w->disk_count == UPLOAD_DISKS_MAX) {
 		free(d);
-		return fail(EINVAL, "a disk for the uploader");
+		return fail(EINVAL, "the server's words on a disk");
 	}
 	d->index = cursor_be32(&c);
 	d->disk_bytes = cursor_be64(&c);
@@ -107,7 +107,7 @@ static int take_disk(struct upload_work *w, struct upload_frame *f)
 	d->parts = calloc(UPLOAD_PARTS_MAX + 1, sizeof(*d->parts));
 	if (!cursor_ok(&c) || !d->parts) {
 		disk_free(d);
-		return fail(EINVAL, "a disk for the uploader");
+		return fail(EINVAL, "the server's words on a disk");
 	}
 	/* Behind it is what was saved; that waits in the frame until the order says whose it is. */
 	d->state_bytes = cursor_left(&c);

@@ -268,7 +268,7 @@ int vault_start(const struct vault_options *o, bool keeper, struct vault **out)
 	int rc;
 
 	if (!v)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the vault");
 	v->o = *o;
 	v->state_fd = v->artefacts_fd = v->files_fd = v->keeper_fd = v->host_fd = -1;
 	pthread_mutex_init(&v->lock, NULL);

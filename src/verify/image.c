@@ -150,7 +150,7 @@ int verify_image(const struct verify_image_options *o, struct verify_image_resul
 	}
 	p.buf = aligned_alloc(4096, WIRE_CHUNK_BYTES);
 	if (!p.buf)
-		return fail(ENOMEM, "verify");
+		return fail(ENOMEM, "memory for the verification");
 	rc = prove(&p);
 	free(p.buf);
 	return rc;

@@ -62,7 +62,7 @@ int verify_leaves_make(const struct verify_result *result, const struct map *map
 
 	*data = malloc(room);
 	if (!*data)
-		return fail(ENOMEM, "verify.leaves");
+		return fail(ENOMEM, "memory for verify.leaves");
 	w = writer_of(*data, room);
 	writer_bytes(&w, LEAVES_MAGIC, 8);
 	writer_be(&w, LEAVES_VERSION, 2);
@@ -73,5 +73,7 @@ int verify_leaves_make(const struct verify_result *result, const struct map *map
 		write_disk(&w, &result->disks[i], map->disks[i].index);
 	*bytes = writer_used(&w) + LEAVES_CHECK_BYTES;
 	hash_sha256(*data, writer_used(&w), w.at);
-	return writer_ok(&w) && *bytes == room ? 0 : fail(EINVAL, "verify.leaves");
+	return writer_ok(&w) && *bytes == room
+		       ? 0
+		       : fail(EINVAL, "the digests do not fill verify.leaves");
 }

@@ -343,7 +343,7 @@ int verify_run(const struct verify_options *o, struct verify_result *result)
 								   : WIRE_DIGEST_XXH3_128,
 					 .arena = arena_new()};
 	if (!result->arena)
-		return fail(ENOMEM, "verify");
+		return fail(ENOMEM, "memory for the verification");
 	for (unsigned i = 0; rc == 0 && i < map->disk_count; i++) {
 		rc = read_back_patiently(o, result, i);
 		if (rc < 0)

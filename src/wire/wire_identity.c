@@ -100,7 +100,7 @@ static int load_key(struct wire_identity *id, const char *path)
 	int rc;
 
 	if (!pem)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the receiver's key");
 	rc = io_read_file(path, PEM_MAX_BYTES, &text, &bytes);
 	if (rc < 0)
 		return rc;
@@ -145,7 +145,7 @@ static int sync_cert(struct wire_identity *id, const char *path)
 	size_t bytes = 0;
 
 	if (!pem)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the receiver's key");
 	if (access(path, F_OK) == 0 && io_read_file(path, PEM_MAX_BYTES, &text, &bytes) == 0 &&
 	    pem_decode(text, bytes, pem) && pem->bytes == id->chain.data_len &&
 	    memcmp(pem->data, id->cert, pem->bytes) == 0)
@@ -161,7 +161,7 @@ int wire_identity_load(const char *dir, const char *const *names, size_t name_co
 	int rc;
 
 	if (!id)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for the receiver's key");
 	if (name_count > CERT_NAMES_MAX)
 		return fail(E2BIG, "at most %d names", CERT_NAMES_MAX);
 	if (snprintf(key_path, sizeof(key_path), "%s/key.pem", dir) >= (int)sizeof(key_path) ||

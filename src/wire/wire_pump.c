@@ -127,7 +127,7 @@ int wire_pump(struct wire_stream *s, int fd)
 	struct pump p = {.s = s, .fd = fd};
 
 	if (!buf)
-		return fail(ENOMEM, "memory");
+		return fail(ENOMEM, "memory for a connection");
 	p.to_fd.data = buf;
 	p.to_stream.data = buf + PUMP_BYTES;
 	return pump_run(&p);

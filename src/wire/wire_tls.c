@@ -97,7 +97,7 @@ static int begin(struct wire_stream *s, struct stream_tls **out)
 		return fail_code(EPROTO, "TLS_FAILED", "%s sent plain bytes where TLS begins",
 				 s->peer);
 	*out = calloc(1, sizeof(**out));
-	return *out ? 0 : fail(ENOMEM, "memory");
+	return *out ? 0 : fail(ENOMEM, "memory for TLS");
 }
 
 int wire_stream_tls_client(struct wire_stream *s, const uint8_t *pin, const char *server_name)

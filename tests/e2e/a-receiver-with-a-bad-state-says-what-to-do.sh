@@ -63,7 +63,7 @@ rm "$journal"
 goes_on 24 "a journal that was removed, as was said"
 
 head -c 4096 /dev/urandom >"$journal"
-refuses JOURNAL_FOREIGN 'is no journal' 'remove the journal'
+refuses JOURNAL_FOREIGN 'is not a journal' 'remove the journal'
 restore
 printf x | dd of="$journal" bs=1 seek=40 conv=notrunc status=none
 refuses JOURNAL_FOREIGN 'damaged at its beginning' 'remove the journal'

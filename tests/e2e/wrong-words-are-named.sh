@@ -18,7 +18,7 @@ names() { # WORDS PROGRAM ARGUMENT...
 
 names '--guest and --guest-device' "$MIGRATOR" inventory --guest /
 names 'unrecognized option' "$MIGRATOR" inventory --gast /
-names '"disk.raw" is no option' "$MIGRATOR" inventory disk.raw
+names 'unexpected argument "disk.raw"' "$MIGRATOR" inventory disk.raw
 names '--inventory FILE' "$MIGRATOR" plan
 names '--memory is' "$MIGRATOR" prepare --memory many
 names '--cmdline or --activation' "$MIGRATOR" run
