@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Child processes by argument vector; see run.h. */
+#include "base/buffer.h"
 #include "base/run.h"
 
 #include <errno.h>
@@ -151,49 +152,36 @@ static int run_with_sink(const char *const argv[], uint64_t deadline_ms, struct 
 	return rc;
 }
 
-struct buffer {
+/* The whole of a program's output. */
+struct capture {
 	const char *name;
-	char *data;
-	size_t used;
-	size_t room;
+	struct buffer out;
 };
 
-static int buffer_sink(void *ctx, const char *data, size_t n)
+static int capture_sink(void *ctx, const char *data, size_t n)
 {
-	struct buffer *b = ctx;
+	struct capture *c = ctx;
 
-	if (b->used + n > RUN_OUT_MAX_BYTES)
-		return fail(EFBIG, "%s printed more than %u bytes", b->name, RUN_OUT_MAX_BYTES);
-	if (b->used + n + 1 > b->room) {
-		size_t room = max_of(b->room * 2, b->used + n + 4096);
-		char *wider = realloc(b->data, room);
-
-		if (!wider)
-			return fail(ENOMEM, "output of %s", b->name);
-		b->data = wider;
-		b->room = room;
-	}
-	memcpy(b->data + b->used, data, n);
-	b->used += n;
-	b->data[b->used] = '\0';
-	return 0;
+	if (c->out.used + n > RUN_OUT_MAX_BYTES)
+		return fail(EFBIG, "%s printed more than %u bytes", c->name, RUN_OUT_MAX_BYTES);
+	return buffer_add(&c->out, data, n, "a program's output");
 }
 
 int run_capture(const char *const argv[], uint64_t deadline_ms, struct run_result *result)
 {
-	struct buffer b = {.name = argv[0]};
+	struct capture c = {.name = argv[0]};
 	int rc;
 
 	*result = (struct run_result){0};
-	rc = buffer_sink(&b, "", 0);
+	rc = capture_sink(&c, "", 0);
 	if (rc == 0)
-		rc = run_with_sink(argv, deadline_ms, result, buffer_sink, &b);
+		rc = run_with_sink(argv, deadline_ms, result, capture_sink, &c);
 	if (rc < 0) {
-		free(b.data);
+		free(c.out.data);
 		return rc;
 	}
-	result->out = b.data;
-	result->out_bytes = b.used;
+	result->out = c.out.data;
+	result->out_bytes = c.out.used;
 	return 0;
 }
 

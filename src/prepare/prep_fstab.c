@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
@@ -76,30 +77,12 @@ static bool parse_line(const char *line, size_t bytes, struct fstab_entry *e, si
 	return true;
 }
 
-struct text {
-	char *data;
-	size_t used;
-	size_t room;
-};
-
-static int text_put(struct text *t, const char *data, size_t bytes)
+static int text_put(struct buffer *t, const char *data, size_t bytes)
 {
-	if (t->room - t->used < bytes + 1) {
-		size_t room = max_of(t->room * 2, t->used + bytes + 4096);
-		char *wider = realloc(t->data, room);
-
-		if (!wider)
-			return fail(ENOMEM, "fstab of %zu bytes", room);
-		t->data = wider;
-		t->room = room;
-	}
-	memcpy(t->data + t->used, data, bytes);
-	t->used += bytes;
-	t->data[t->used] = '\0';
-	return 0;
+	return buffer_add(t, data, bytes, "fstab");
 }
 
-static int rewrite_line(struct text *t, const char *line, size_t bytes, unsigned number,
+static int rewrite_line(struct buffer *t, const char *line, size_t bytes, unsigned number,
 			fstab_rewrite_fn fn, void *ctx, unsigned *changed)
 {
 	CLEANUP_FREE struct fstab_entry *e = calloc(1, sizeof(*e));
@@ -128,7 +111,7 @@ static int rewrite_line(struct text *t, const char *line, size_t bytes, unsigned
 int fstab_rewrite(const char *text, size_t bytes, fstab_rewrite_fn fn, void *ctx, char **out,
 		  size_t *out_bytes, unsigned *changed)
 {
-	struct text t = {0};
+	struct buffer t = {0};
 	unsigned number = 0;
 	int rc;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "base/err.h"
@@ -141,36 +142,19 @@ int modindex_read(struct arena *a, const void *data, size_t bytes, struct modind
 	return 0;
 }
 
-struct output {
-	uint8_t *data;
-	size_t used;
-	size_t room;
-};
-
-static int out_put(struct output *o, const void *data, size_t bytes)
+static int out_put(struct buffer *o, const void *data, size_t bytes)
 {
-	if (o->room - o->used < bytes) {
-		size_t room = max_of(o->room * 2, o->used + bytes + 65536);
-		uint8_t *wider = realloc(o->data, room);
-
-		if (!wider)
-			return fail(ENOMEM, "module index of %zu bytes", room);
-		o->data = wider;
-		o->room = room;
-	}
-	memcpy(o->data + o->used, data, bytes);
-	o->used += bytes;
-	return 0;
+	return buffer_add(o, data, bytes, "a module index");
 }
 
-static int out_be32(struct output *o, uint32_t v)
+static int out_be32(struct buffer *o, uint32_t v)
 {
 	uint8_t b[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
 
 	return out_put(o, b, sizeof(b));
 }
 
-static int write_values(struct output *o, const struct modindex_entry *list, size_t count)
+static int write_values(struct buffer *o, const struct modindex_entry *list, size_t count)
 {
 	int rc = out_be32(o, (uint32_t)count);
 
@@ -194,7 +178,7 @@ static size_t shared_bytes(const struct modindex_entry *list, size_t count, size
 }
 
 /* Children first, then the node, as the node names their places. */
-static int write_node(struct output *o, const struct modindex_entry *list, size_t count,
+static int write_node(struct buffer *o, const struct modindex_entry *list, size_t count,
 		      size_t depth, uint32_t *place)
 {
 	size_t prefix_bytes = shared_bytes(list, count, depth), ended = 0, used;
@@ -266,7 +250,7 @@ static int check_keys(const struct modindex *x)
 
 int modindex_write(struct arena *a, struct modindex *x, const uint8_t **data, size_t *bytes)
 {
-	struct output o = {0};
+	struct buffer o = {0};
 	struct writer w;
 	uint32_t root = 0;
 	uint8_t *kept;
