@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,17 +173,6 @@ static bool make_room(struct receiver *r)
 	return r->conn_count < CONNS_MAX + CONNS_STRANGE_MAX;
 }
 
-static void set_socket(int fd)
-{
-	const int on = 1, idle_s = 10, interval_s = 5, count = 3;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-}
-
 static void start_conn(struct receiver *r, int fd, const char *peer, bool is_data)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -239,7 +226,7 @@ static void accept_one(struct receiver *r, int listener, bool is_data)
 	getnameinfo((struct sockaddr *)&address, bytes, host, sizeof(host), service,
 		    sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s port %s", host, service);
-	set_socket(fd);
+	wire_socket_options(fd);
 	start_conn(r, fd, peer, is_data);
 }
 

@@ -161,7 +161,11 @@ struct wire_stream;
 int wire_stream_new(int fd, const char *peer, struct wire_stream **out); /* owns fd even on error */
 void wire_stream_free(struct wire_stream *s);
 
-/* Resolve, connect, keepalive on, no delay. peer_name as in messages. unix_path wins over host. */
+/* What both ends set on a connection: no delay, and a dead peer is noticed after about 10 + 3 * 5
+ * seconds of silence. */
+void wire_socket_options(int fd);
+
+/* Resolve, connect, wire_socket_options(). peer_name as in messages. unix_path wins over host. */
 int wire_stream_connect(const char *host, uint16_t port, const char *unix_path, uint64_t timeout_ms,
 			struct wire_stream **out);
 

@@ -21,8 +21,7 @@
 #define NEAR_US		100
 #define NEAR_SEND_BYTES (128 * 1024) /* the kernel doubles it */
 
-/* A dead peer is noticed after about 10 + 3 * 5 seconds of silence. */
-static void set_keepalive(int fd)
+void wire_socket_options(int fd)
 {
 	const int on = 1, idle_s = 10, interval_s = 5, count = 3;
 
@@ -61,7 +60,7 @@ static int connect_one(const struct sockaddr *address, socklen_t bytes, uint64_t
 	if (fd < 0)
 		return -errno;
 	if (address->sa_family != AF_UNIX)
-		set_keepalive(fd);
+		wire_socket_options(fd);
 	if (connect(fd, address, bytes) == 0)
 		return steal_fd(&fd);
 	if (errno != EINPROGRESS)
