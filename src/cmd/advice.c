@@ -259,13 +259,13 @@ int cmd_status_of(int rc)
 	return is_passing(rc) ? CMD_TRY_AGAIN : CMD_FAILED;
 }
 
-int cmd_report(const char *subcommand, int rc)
+int cmd_report(const char *command, int rc)
 {
 	const char *code = err_code(), *advice = cmd_advice(code);
 
 	if (rc >= 0)
 		return CMD_DONE;
-	fprintf(stderr, "migrator %s: %s%s%s\n", subcommand, code, *code ? ": " : "", err_reason());
+	fprintf(stderr, "%s: %s%s%s\n", command, code, *code ? ": " : "", err_reason());
 	if (*advice)
 		fprintf(stderr, "%s\n", advice);
 	return cmd_status_of(rc);

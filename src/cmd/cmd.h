@@ -4,6 +4,9 @@
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum cmd_status {
 	CMD_DONE = 0,
 	CMD_FAILED = 1,
@@ -25,8 +28,12 @@ int cmd_run(int argc, char **argv);
  */
 int cmd_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whether the text of --OPTION is a number in [min, max]; if not, says so on standard error. */
+bool cmd_number(const char *command, const char *option, const char *text, uint64_t min,
+		uint64_t max, uint64_t *out);
+
 /* Say err_reason() on standard error, with its code and advice; the exit status that fits rc. */
-int cmd_report(const char *subcommand, int rc);
+int cmd_report(const char *command, int rc);
 
 /* The exit status that fits rc and the reason that stands. */
 int cmd_status_of(int rc);

@@ -7,6 +7,8 @@
 
 #include "base/arena.h"
 
+#define COMMAND "migrator copy"
+
 int cmd_copy(int argc, char **argv)
 {
 	CLEANUP_ARENA struct arena *a = arena_new();
@@ -21,11 +23,11 @@ int cmd_copy(int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	if (!args.map || first != argc) {
-		fprintf(stderr, "migrator copy: give --map FILE and nothing else\n");
+		fprintf(stderr, COMMAND ": give --map FILE and nothing else\n");
 		return CMD_USAGE;
 	}
 	rc = map_read(a, args.map, &map);
 	if (rc < 0)
-		return cmd_report("copy", rc);
-	return copy_args_run("copy", &args, map);
+		return cmd_report(COMMAND, rc);
+	return copy_args_run(COMMAND, &args, map);
 }

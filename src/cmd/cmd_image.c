@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -328,7 +329,7 @@ int cmd_receiver_image(int argc, char **argv)
 	if (rc == 0)
 		rc = write_report(&a, list);
 	if (rc < 0)
-		status = cmd_receiver_report("image", rc);
+		status = cmd_report(COMMAND, rc);
 	if (rc < 0 && strcmp(err_code(), "IMAGE_MEDIUM_DIFFERS") == 0 && !a.leaves)
 		say_how_to_locate(&a);
 	json_decref(a.verify);

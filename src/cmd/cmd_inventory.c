@@ -85,7 +85,7 @@ static int parse(struct request *r, int argc, char **argv)
 			break;
 		case 'd':
 			if (add_disk(r, optarg) < 0)
-				return cmd_report("inventory", -E2BIG);
+				return cmd_report(COMMAND, -E2BIG);
 			break;
 		case 'i':
 			if (r->options.ignore_count < DISKS_MAX)
@@ -144,7 +144,7 @@ int cmd_inventory(int argc, char **argv)
 	int rc;
 
 	if (!r)
-		return cmd_report("inventory", fail(ENOMEM, "memory for the inventory"));
+		return cmd_report(COMMAND, fail(ENOMEM, "memory for the inventory"));
 	r->options.disks = r->disks;
 	r->options.ignore = r->ignore;
 	rc = parse(r, argc, argv);
@@ -160,5 +160,5 @@ int cmd_inventory(int argc, char **argv)
 		rc = text ? io_write(STDOUT_FILENO, text, strlen(text), "standard output")
 			  : fail(ENOMEM, "memory for the inventory");
 	}
-	return cmd_report("inventory", rc);
+	return cmd_report(COMMAND, rc);
 }

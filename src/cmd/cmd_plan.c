@@ -146,9 +146,9 @@ int cmd_plan(int argc, char **argv)
 		say(plan, "refusals");
 		put_rc = put(&r, plan);
 		if (put_rc < 0)
-			return cmd_report("plan", put_rc);
+			return cmd_report(COMMAND, put_rc);
 		if (rc == -EPERM)
 			return CMD_REFUSED;
 	}
-	return cmd_report("plan", rc);
+	return cmd_report(COMMAND, rc);
 }

@@ -176,5 +176,5 @@ int cmd_prepare(int argc, char **argv)
 		rc = prepare_teardown(NULL);
 	else
 		rc = prepare_from_files(&args);
-	return cmd_report("prepare", rc);
+	return cmd_report(COMMAND, rc);
 }

@@ -91,15 +91,6 @@ struct serve {
 };
 
 /* A number option; false after saying what is wrong with it. */
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-	if (num_parse(text, min, max, out) == 0)
-		return true;
-	fprintf(stderr, COMMAND ": --%s takes %llu to %llu, not \"%s\"\n", name,
-		(unsigned long long)min, (unsigned long long)max, text);
-	return false;
-}
-
 static bool take_option(struct serve *s, int option, const char *value)
 {
 	struct receiver_options *o = &s->o;
@@ -125,19 +116,19 @@ static bool take_option(struct serve *s, int option, const char *value)
 		o->advertise = value;
 		break;
 	case OPT_CONTROL_PORT:
-		ok = number("control-port", value, 0, 65535, &n);
+		ok = cmd_number(COMMAND, "control-port", value, 0, 65535, &n);
 		o->control_port = (uint16_t)n;
 		break;
 	case OPT_DATA_PORT:
-		ok = number("data-port", value, 0, 65535, &n);
+		ok = cmd_number(COMMAND, "data-port", value, 0, 65535, &n);
 		o->data_port = (uint16_t)n;
 		break;
 	case OPT_TOKEN_USES:
-		ok = number("token-uses", value, 1, 1000, &n);
+		ok = cmd_number(COMMAND, "token-uses", value, 1, 1000, &n);
 		o->token_uses = (unsigned)n;
 		break;
 	case OPT_TOKEN_DAYS:
-		ok = number("token-days", value, 1, 90, &n);
+		ok = cmd_number(COMMAND, "token-days", value, 1, 90, &n);
 		o->token_days = (unsigned)n;
 		break;
 	case OPT_TOKEN_FILE:
@@ -147,7 +138,7 @@ static bool take_option(struct serve *s, int option, const char *value)
 		o->user = value;
 		break;
 	case OPT_COMMIT_MS:
-		ok = number("commit-ms", value, 10, 60000, &o->commit_ms);
+		ok = cmd_number(COMMAND, "commit-ms", value, 10, 60000, &o->commit_ms);
 		break;
 	case OPT_ALLOW_LIST:
 		o->list_ok = true;
@@ -192,16 +183,6 @@ static void announce(const struct receiver *r, const struct serve *s)
 	printf("fingerprint: sha256:%s\n", pin);
 	printf("activation: %s\n", receiver_activation(r));
 	fflush(stdout);
-}
-
-int cmd_receiver_report(const char *subcommand, int rc)
-{
-	const char *code = err_code(), *advice = cmd_advice(code);
-
-	fprintf(stderr, "receiver %s: %s%s%s\n", subcommand, code, *code ? ": " : "", err_reason());
-	if (*advice)
-		fprintf(stderr, "%s\n", advice);
-	return cmd_status_of(rc);
 }
 
 /* The process may open nothing any more: what libraries do at an orderly exit is left out. */
@@ -255,10 +236,10 @@ int cmd_receiver_serve(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	rc = receiver_start(&s.o, &r);
 	if (rc < 0)
-		leave(cmd_receiver_report("serve", rc));
+		leave(cmd_report(COMMAND, rc));
 	announce(r, &s);
 	rc = wait_for_end(&signals);
-	status = rc < 0 ? cmd_receiver_report("serve", rc) : CMD_DONE;
+	status = rc < 0 ? cmd_report(COMMAND, rc) : CMD_DONE;
 	receiver_stop(r);
 	leave(status);
 }

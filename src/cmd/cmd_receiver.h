@@ -8,7 +8,4 @@ int cmd_receiver_verify(int argc, char **argv);
 int cmd_receiver_image(int argc, char **argv);
 int cmd_receiver_activation(int argc, char **argv);
 
-/* Say err_reason() on standard error, with its code and advice; the exit status that fits rc. */
-int cmd_receiver_report(const char *subcommand, int rc);
-
 #endif

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_receiver.h"
 #include "receiver/receiver.h"
@@ -41,10 +40,8 @@ static const struct option options[] = {
 static int usage(void)
 {
 	fputs("usage: receiver activation --state DIR --host HOST [OPTION...]\n\n"
-	      "Prints the activation code of a receiver that is still to be started on HOST with "
-	      "this "
-	      "state\n"
-	      "directory; its key and token are made when they are missing.\n\n"
+	      "Prints the activation code of a receiver that is still to be started on HOST with\n"
+	      "this state directory; its key and token are made when they are missing.\n\n"
 	      "  --state DIR        made when missing\n"
 	      "  --host HOST        name or address by which sources reach it\n"
 	      "  --uses N           1-1000, default 200; of a new token\n"
@@ -55,15 +52,6 @@ static int usage(void)
 	      "  --data-port N      default 8703\n",
 	      stdout);
 	return CMD_DONE;
-}
-
-static bool number(const char *name, const char *text, uint64_t max, uint64_t *out)
-{
-	if (num_parse(text, 1, max, out) == 0)
-		return true;
-	fprintf(stderr, COMMAND ": --%s takes 1 to %llu, not \"%s\"\n", name,
-		(unsigned long long)max, text);
-	return false;
 }
 
 static bool take_option(struct receiver_options *o, int option, const char *value)
@@ -79,22 +67,22 @@ static bool take_option(struct receiver_options *o, int option, const char *valu
 		o->advertise = value;
 		break;
 	case OPT_USES:
-		ok = number("uses", value, 1000, &n);
+		ok = cmd_number(COMMAND, "uses", value, 1, 1000, &n);
 		o->token_uses = (unsigned)n;
 		break;
 	case OPT_DAYS:
-		ok = number("days", value, 90, &n);
+		ok = cmd_number(COMMAND, "days", value, 1, 90, &n);
 		o->token_days = (unsigned)n;
 		break;
 	case OPT_TOKEN_FILE:
 		o->token_file = value;
 		break;
 	case OPT_CONTROL_PORT:
-		ok = number("control-port", value, 65535, &n);
+		ok = cmd_number(COMMAND, "control-port", value, 1, 65535, &n);
 		o->control_port = (uint16_t)n;
 		break;
 	case OPT_DATA_PORT:
-		ok = number("data-port", value, 65535, &n);
+		ok = cmd_number(COMMAND, "data-port", value, 1, 65535, &n);
 		o->data_port = (uint16_t)n;
 		break;
 	default:
@@ -124,7 +112,7 @@ int cmd_receiver_activation(int argc, char **argv)
 		return cmd_usage(COMMAND, "--state DIR and --host HOST are needed");
 	rc = receiver_prepare(&o, text);
 	if (rc < 0)
-		return cmd_receiver_report("activation", rc);
+		return cmd_report(COMMAND, rc);
 	printf("%s\n", text);
 	return CMD_DONE;
 }

@@ -18,6 +18,7 @@
 #include "cmd/copy_args.h"
 #include "disk/disk.h"
 
+#define COMMAND		   "migrator send"
 #define SECTOR_BYTES	   512
 #define CONTROL_TIMEOUT_MS 30000
 
@@ -197,7 +198,7 @@ int cmd_send(int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	if (first == argc || argc - first > MAP_DISKS_MAX) {
-		fprintf(stderr, "migrator send: give 1 to %d disks or images\n", MAP_DISKS_MAX);
+		fprintf(stderr, COMMAND ": give 1 to %d disks or images\n", MAP_DISKS_MAX);
 		return CMD_USAGE;
 	}
 	for (int i = first; i < argc && rc == 0; i++) {
@@ -212,7 +213,7 @@ int cmd_send(int argc, char **argv)
 	if (rc == 0 && args.have_activation)
 		rc = announce(&args, map);
 	if (rc < 0)
-		return cmd_report("send", rc);
+		return cmd_report(COMMAND, rc);
 	args.layout = &layout;
-	return copy_args_run("send", &args, map);
+	return copy_args_run(COMMAND, &args, map);
 }

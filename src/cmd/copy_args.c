@@ -108,11 +108,7 @@ void copy_args_help(const char *synopsis)
 
 static int number(const char *name, uint64_t min, uint64_t max, uint64_t *out)
 {
-	if (num_parse(optarg, min, max, out) == 0)
-		return 0;
-	fprintf(stderr, "migrator: --%s is a number from %" PRIu64 " to %" PRIu64 "\n", name, min,
-		max);
-	return CMD_USAGE;
+	return cmd_number("migrator", name, optarg, min, max, out) ? 0 : CMD_USAGE;
 }
 
 static int take_unsigned(const char *name, uint64_t min, uint64_t max, unsigned *out)
@@ -135,7 +131,7 @@ static int take_option(struct copy_args *args, int option)
 	case OPT_ACTIVATION:
 		rc = wire_activation_parse(optarg, &args->activation);
 		args->have_activation = rc == 0;
-		return rc < 0 ? cmd_report("copy", rc) : 0;
+		return rc < 0 ? cmd_report("migrator", rc) : 0;
 	case OPT_NBD:
 		args->nbd = optarg;
 		return 0;
@@ -410,7 +406,7 @@ static int prove(const struct copy_args *args, const struct holes *holes,
 	return rc;
 }
 
-int copy_args_run(const char *subcommand, struct copy_args *args, const struct map *map)
+int copy_args_run(const char *command, struct copy_args *args, const struct map *map)
 {
 	struct copy_options *o = &args->options;
 	struct copy_result result;
@@ -429,7 +425,7 @@ int copy_args_run(const char *subcommand, struct copy_args *args, const struct m
 	if (rc == 0 && !args->have_run_id)
 		rc = make_run_id(args, map);
 	if (rc < 0)
-		return cmd_report(subcommand, rc);
+		return cmd_report(command, rc);
 	holes.arena = arena_new();
 	holes.list = json_array();
 	pthread_mutex_init(&holes.lock, NULL);
@@ -447,5 +443,5 @@ int copy_args_run(const char *subcommand, struct copy_args *args, const struct m
 	copy_result_fini(&result);
 	json_decref(holes.list);
 	arena_free(holes.arena);
-	return cmd_report(subcommand, rc);
+	return cmd_report(command, rc);
 }

@@ -41,6 +41,6 @@ void copy_args_help(const char *synopsis);
  * and time of each source; a source that is no regular file makes it random, so that nothing is
  * taken for unchanged.
  */
-int copy_args_run(const char *subcommand, struct copy_args *args, const struct map *map);
+int copy_args_run(const char *command, struct copy_args *args, const struct map *map);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/dispatch.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "cmd/cmd.h"
 
 static int usage(FILE *to, const char *program, const struct subcommand *subcommands, size_t count)
@@ -50,4 +52,14 @@ int cmd_dispatch(const char *program, const struct subcommand *subcommands, size
 	}
 	fprintf(stderr, "%s: there is no subcommand \"%s\"\n", program, argv[1]);
 	return usage(stderr, program, subcommands, count);
+}
+
+bool cmd_number(const char *command, const char *option, const char *text, uint64_t min,
+		uint64_t max, uint64_t *out)
+{
+	if (num_parse(text, min, max, out) == 0)
+		return true;
+	fprintf(stderr, "%s: --%s takes %" PRIu64 " to %" PRIu64 ", not \"%s\"\n", command, option,
+		min, max, text);
+	return false;
 }
