@@ -3,7 +3,6 @@
 #ifndef RECEIVER_FIXTURE_H
 #define RECEIVER_FIXTURE_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,15 +34,6 @@ struct fixture {
 	struct wire_activation activation;
 	enum wire_digest_kind digest; /* that connections ask for; 0: XXH3-128 */
 };
-
-static inline int fixture_remove_one(const char *path, const struct stat *st, int kind,
-				     struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
 
 static inline void fixture_start(struct fixture *f)
 {
@@ -79,7 +69,7 @@ static inline void fixture_new(struct fixture *f)
 static inline void fixture_free(struct fixture *f)
 {
 	fixture_stop(f);
-	nftw(f->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(f->dir);
 }
 
 /* Put a plan with these target sizes; 0 ends the list. Returns what the client returned. */

@@ -95,13 +95,12 @@ static int start(void **state)
 static int stop(void **state)
 {
 	struct emulated *e = *state;
-	const char *const rm[] = {"rm", "-rf", e->dir, NULL};
 
 	cloud_close(e->c);
 	arena_free(e->a);
 	kill(e->pid, SIGTERM);
 	waitpid(e->pid, NULL, 0);
-	(void)run_check(rm, 60000);
+	remove_tree(e->dir);
 	free(e);
 	return 0;
 }

@@ -13,7 +13,6 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "cloud/cloud.h"
 #include "cloud/private.h"
 #include "cloud/text.h"
@@ -67,10 +66,9 @@ static int start(void **state)
 static int stop(void **state)
 {
 	struct fixture *f = *state;
-	const char *const rm[] = {"rm", "-rf", f->dir, NULL};
 
 	http_server_stop(&f->server);
-	(void)run_check(rm, 10000);
+	remove_tree(f->dir);
 	free(f);
 	return 0;
 }

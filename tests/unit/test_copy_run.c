@@ -20,7 +20,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "copy/copy.h"
 #include "receiver/receiver.h"
 #include "base/merkle.h"
@@ -122,12 +121,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	const char *const argv[] = {"rm", "-rf", f->dir, NULL};
 
 	receiver_stop(f->receiver);
 	copy_result_fini(&f->result);
 	arena_free(f->arena);
-	run_check(argv, 10000);
+	remove_tree(f->dir);
 	free(f->bytes);
 	free(f);
 	return 0;

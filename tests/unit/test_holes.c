@@ -15,7 +15,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "cmd/holes.h"
 
 struct bed {
@@ -111,7 +110,7 @@ static int tear_down(void **state)
 {
 	struct bed *b = *state;
 
-	run((const char *const[]){"rm", "-rf", b->dir, NULL});
+	remove_tree(b->dir);
 	json_decref(b->holes.list);
 	arena_free(b->arena);
 	free(b);

@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "image.h"
 #include "inventory/inv_guest.h"
 #include "inventory/inventory.h"
@@ -33,7 +32,7 @@ static struct tree tree_new(void)
 
 static void tree_free(struct tree *t)
 {
-	run_check((const char *const[]){"rm", "-rf", t->dir, NULL}, 60000);
+	remove_tree(t->dir);
 }
 
 #define CLEANUP_TREE CLEANUP(tree_free)

@@ -39,7 +39,7 @@ static void stop(struct server *s)
 {
 	kill(s->pid, SIGTERM);
 	waitpid(s->pid, NULL, 0);
-	nftw(s->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(s->dir);
 }
 
 static struct wire_nbd *connect_to(const struct server *s, bool plain_ok)
@@ -228,7 +228,7 @@ static void nbdkit_over_tls(void **state)
 	assert_string_equal(err_code(), "PIN_MISMATCH");
 	stop(&s);
 	wire_identity_free(id);
-	nftw(dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(dir);
 }
 
 /* Something that is no NBD server at all. */

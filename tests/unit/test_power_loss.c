@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -561,14 +560,6 @@ static void forget_events(void)
 	rec.count = 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 /* One life of a disk: work, death by kill -9, more work, twice; the power goes somewhere in each.
  */
 static void live(uint64_t seed, unsigned steps, unsigned tries)
@@ -595,7 +586,7 @@ static void live(uint64_t seed, unsigned steps, unsigned tries)
 	forget_events();
 	for (enum file_id f = DISK; f < FILES; f++)
 		free(images[f].bytes);
-	nftw(b.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(b.dir);
 }
 
 static void what_is_called_durable_is_there_after_any_loss_of_power(void **state)

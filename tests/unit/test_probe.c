@@ -11,7 +11,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "disk/disk.h"
 #include "image.h"
 

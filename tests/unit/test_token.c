@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,21 +68,13 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	struct place *p = *state;
 
 	token_free(p->token);
 	vault_stop(p->vault);
-	nftw(p->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(p->dir);
 	free(p);
 	return 0;
 }

@@ -80,7 +80,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	RUN("rm", "-rf", f->dir);
+	remove_tree(f->dir);
 	free(f);
 	return 0;
 }

@@ -2,7 +2,6 @@
 /* The vault, with a keeper and without: what can be opened, and what cannot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,20 +48,12 @@ static int set_up_keeper(void **state)
 	return start(state, true);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	struct place *p = *state;
 
 	vault_stop(p->v);
-	nftw(p->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(p->dir);
 	free(p);
 	return 0;
 }

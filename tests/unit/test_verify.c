@@ -15,7 +15,6 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/run.h"
 #include "verify/verify.h"
 
 #define DISK_BYTES (16 * MIB + 512)

@@ -83,7 +83,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	RUN("rm", "-rf", f->dir);
+	remove_tree(f->dir);
 	arena_free(f->arena);
 	free(f->bytes);
 	free(f);
