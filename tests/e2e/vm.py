@@ -49,7 +49,7 @@ class VM:
         self.serials = [os.path.join(folder, f"{name}.ttyS{n}") for n in range(serials)]
         self.errors = os.path.join(folder, f"{name}.qemu")
         self.qmp_path = os.path.join(folder, f"{name}.qmp")
-        self.arguments = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(cpus),
+        self.arguments = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", str(cpus),
                           "-m", str(memory_mib), "-display", "none", "-vga", "std", "-no-reboot", "-name", name,
                           "-qmp", f"unix:{self.qmp_path},server=on,wait=off"]
         for path in self.serials:
