@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The phases of a run, each from its files to its file; see run.h. cmd_run.c knows their order. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,7 +94,7 @@ int run_inventory(struct run *r)
 	if (rc < 0)
 		return rc;
 	run_show_machine(r);
-	return run_keep(r, "inventory.json", r->inventory);
+	return json_write_file(path_in(r, "inventory.json"), r->inventory);
 }
 
 /* All refusals at once: each in the log, the first on the screen with how many more there are. */
@@ -111,17 +112,58 @@ static int explain_refusals(struct run *r, int rc)
 	return rc;
 }
 
+/* Whose copy the receiver has, if one was begun. */
+static int add_holder(struct run *r, json_t *target)
+{
+	CLEANUP_FREE char *state = NULL, *text = NULL;
+	json_t *held = NULL;
+	unsigned status = 0;
+	size_t bytes;
+
+	int rc = wire_control_fetch(r->control_link, "/v1/artefact/" COPY_STATE, &status, &state,
+				    &bytes);
+
+	if (rc == 0)
+		rc = wire_control_fetch(r->control_link, "/v1/artefact/inventory.json", &status,
+					&text, &bytes);
+	if (rc < 0)
+		return status == 404 ? 0 : rc;
+	rc = json_parse(text, bytes, "the receiver's inventory.json", &held);
+	if (rc == 0 && json_object_set_new(target, "holds", held) < 0)
+		rc = fail(ENOMEM, "plan");
+	return rc;
+}
+
+static bool is_refused_for(const struct run *r, const char *code)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(r->plan_json, "refusals"), i, one) {
+		if (strcmp(json_string_value(json_object_get(one, "code")), code) == 0)
+			return true;
+	}
+	return false;
+}
+
 int run_plan(struct run *r)
 {
 	CLEANUP_JSON json_t *target = NULL;
-	int rc;
+	int rc, kept = 0;
 
 	run_show_step(r, "asking the receiver what it can take");
 	rc = wire_control_get(r->control_link, "/v1/target", NULL, &target);
+	if (rc == 0)
+		rc = add_holder(r, target);
 	if (rc < 0)
 		return rc;
 	run_show_step(r, "making the plan");
 	rc = plan_make(r->inventory, r->job, target, r->cmdline.allow, &r->plan_json);
+	/* What belongs to another machine's copy stays; else a refused one is kept, too. */
+	if (r->plan_json && !is_refused_for(r, "TARGET_HOLDS_OTHER"))
+		kept = run_keep(r, "inventory.json", r->inventory);
+	if (kept < 0)
+		return kept;
 	if (rc < 0)
 		return explain_refusals(r, rc);
 	rc = plan_read(r->arena, r->plan_json, &r->plan);

@@ -237,6 +237,7 @@ static int run(struct planner *p, const json_t *inventory, bool draft, json_t **
 	if (rc < 0)
 		return fail_in(rc, "inventory");
 	decide(p);
+	plan_check_holder(p, inventory);
 	if (draft && !p->order_count)
 		return fail_code(ENODEV, "NO_DISKS", "this machine shows no disk");
 	refused = json_array_size(p->refusals);

@@ -119,10 +119,11 @@ struct plan_refusal {
 
 /*
  * Make the plan's JSON from inventory, job (may be NULL: all defaults) and target limits (the
- * receiver's GET /v1/target; may be NULL: unlimited). Refusals whose code the job or ALLOW (comma
- * list, may be NULL) names are reported as warnings instead where they are of the kind that can be
- * allowed. 0: *out is the plan. -EPERM with code PLAN_REFUSED: *out holds {"refusals": [...]}.
- * -EINVAL: bad input; JOB_INVALID and TARGET_INVALID where it is the job's or the target's.
+ * receiver's GET /v1/target, and in "holds" the inventory of the machine whose copy it has, if any;
+ * may be NULL: unlimited). Refusals whose code the job or ALLOW (comma list, may be NULL) names are
+ * reported as warnings instead where they are of the kind that can be allowed. 0: *out is the plan.
+ * -EPERM with code PLAN_REFUSED: *out holds {"refusals": [...]}. -EINVAL: bad input; JOB_INVALID
+ * and TARGET_INVALID where it is the job's or the target's.
  */
 int plan_make(const json_t *inventory, const json_t *job, const json_t *target, const char *allow,
 	      json_t **out);

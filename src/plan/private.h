@@ -142,6 +142,9 @@ int plan_source_read(struct arena *a, const json_t *inventory, struct source *ou
  * NULL. */
 int plan_target_check(const json_t *target);
 
+/* Refuse to overwrite what came from another machine: "holds" of the target. */
+void plan_check_holder(struct planner *p, const json_t *inventory);
+
 /* Note a refusal, or a warning when its code is allowed or is only a warning. */
 void plan_note(struct planner *p, const char *code, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -75,6 +75,9 @@ const struct plan_rule plan_rules[] = {
 	 .advice = "Attach more disks to the intermediate instance, or leave disks out with \"exclude_disks\" in the job."},
 	{.code = "TARGET_TOO_SMALL",
 	 .advice = "Give the receiver a larger disk for this one, or leave the disk out with \"exclude_disks\" in the job."},
+	{.code = "TARGET_HOLDS_OTHER",
+	 .advice = "Give this machine a receiver of its own: an activation code is for one. Allow this code if the other copy may be overwritten, or if this is the same machine with another name and other network cards.",
+	 .allowable = true},
 
 	/* Warnings. */
 	{.code = "MULTIPATH_ONE_PATH_USED",

@@ -45,3 +45,51 @@ int plan_target_check(const json_t *target)
 	}
 	return 0;
 }
+
+static const char *host_name(const json_t *inventory)
+{
+	const json_t *guest = json_object_get(inventory, "guest");
+	const char *name = json_string_value(json_object_get(guest, "hostname"));
+
+	return name ? name : "";
+}
+
+static bool has_card(const json_t *nics, const char *mac)
+{
+	size_t i;
+	json_t *nic;
+
+	json_array_foreach (nics, i, nic) {
+		const char *one = json_string_value(json_object_get(nic, "mac"));
+
+		if (one && mac && strcmp(one, mac) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* By cards, as serial numbers of virtual disks are often the same. Or by name: cards are replaced.
+ */
+static bool is_same_machine(const json_t *a, const json_t *b)
+{
+	const json_t *mine = json_object_get(a, "nics"), *others = json_object_get(b, "nics");
+	size_t i;
+	json_t *nic;
+
+	json_array_foreach (mine, i, nic) {
+		if (has_card(others, json_string_value(json_object_get(nic, "mac"))))
+			return true;
+	}
+	return *host_name(a) && strcmp(host_name(a), host_name(b)) == 0;
+}
+
+void plan_check_holder(struct planner *p, const json_t *inventory)
+{
+	const json_t *held = json_object_get(p->target, "holds");
+	const char *name = host_name(held);
+
+	if (json_array_size(json_object_get(held, "nics")) == 0 || is_same_machine(held, inventory))
+		return;
+	plan_note(p, "TARGET_HOLDS_OTHER", "",
+		  "the receiver holds the copy of another machine%s%.64s", *name ? ", " : "", name);
+}

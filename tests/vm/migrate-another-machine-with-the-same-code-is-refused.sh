@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Two machines are booted with one medium, as happens at night: the second finds the copy of the first at the receiver, and
+# leaves it and what belongs to it alone.
+# shellcheck source=tests/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/vm/lib-copy.sh
+. "$(dirname "$0")/lib-copy.sh"
+copy_needs
+copy_source 60 nvme0n1p1
+copy_receiver
+nvme=(-drive "if=none,id=d0,format=raw,file=$disk" -device "nvme,drive=d0,serial=SMALL")
+
+copy_boot first '{"compression": 0}' "${nvme[@]}"
+vm_wait first 600 'Finished|InError'
+vm_stop first
+copy_is_equal
+(cd "$vm_dir/state/artefacts" && sha256sum inventory.json plan.json verify.json verify.leaves) >"$vm_dir/sums"
+
+# Its disk is as large, and from the same maker.
+head -c 4M /dev/urandom | dd of="$disk" bs=1M seek=40 conv=notrunc status=none
+before=$(sha256sum <"$disk")
+copy_boot second '{"compression": 0}' "${nvme[@]}" -set device.net0.mac=52:54:00:12:34:99
+vm_wait second 600 'Finished|InError'
+vm_says second 'TARGET_HOLDS_OTHER' || fail "the second machine is not told whose copy is there"
+vm_says second 'receiver of its own' || fail "it is not told what to do"
+vm_stop second
+[ "$(sha256sum <"$disk")" = "$before" ] || fail "the second machine's disk changed"
+(cd "$vm_dir/state/artefacts" && sha256sum --quiet -c "$vm_dir/sums") || fail "what belongs to the first copy was overwritten"
+copy_is_equal
