@@ -18,6 +18,12 @@ plug() { # ID LUN FILE SERIAL
 	vm_monitor source "drive_add 0 if=none,id=drive-$1,format=raw,file=$3"
 	vm_monitor source "device_add scsi-hd,id=$1,bus=bus.0,lun=$2,drive=drive-$1,serial=$4"
 }
+# Names are given in the order in which disks answer, which is not always that of their places.
+name_of() { # SERIAL
+	python3 -c 'import json, sys
+print(next(d["name"] for d in json.load(open(sys.argv[1]))["disks"] if d["serial"] == sys.argv[2]))' \
+		"$vm_dir/state/artefacts/inventory.json" "$1"
+}
 is_back() { vm_wait source 120 "disk $1 was away and is back, as $2; the copy goes on"; }
 
 # shellcheck disable=SC2034 # so much that all are copied at the same time
@@ -27,21 +33,22 @@ copy_boot source '{"rate_mbit": 50, "compression": 0}' -device virtio-scsi-pci,i
 	-drive "if=none,id=d1,format=raw,file=$vm_dir/data.img" -device scsi-hd,id=data0,bus=bus.0,lun=1,drive=d1,serial=DATA \
 	-drive "if=none,id=d2,format=raw,file=$vm_dir/twin.img" -device scsi-hd,id=twin0,bus=bus.0,lun=2,drive=d2,serial=TWIN
 vm_wait source 240 'Running Syncing +[1-5][0-9]%'
+root=$(name_of ROOT) data=$(name_of DATA) twin=$(name_of TWIN)
 
 # The second alone. The others go on meanwhile.
 vm_monitor source 'device_del data0'
-vm_wait source 60 'disk sdb does not answer; waiting up to'
+vm_wait source 60 "disk $data does not answer; waiting up to"
 plug data1 4 "$vm_dir/data.img" DATA
-is_back sdb sdd
-# All. The kernel has given the names sda, sdd and sdc away; sdb is free.
+is_back "$data" sdd
+# All. Of the first four names only the second disk's first one is free.
 for id in root0 data1 twin0; do vm_monitor source "device_del $id"; done
-vm_wait source 60 'disk sda does not answer; .*; disk sdb does not answer; '
+vm_wait source 60 "disk ($root|$data) does not answer; .*; disk ($root|$data) does not answer; "
 plug twin1 5 "$vm_dir/twin.img" TWIN
-is_back sdc sdb
+is_back "$twin" "$data"
 plug root1 6 "$disk" ROOT
-is_back sda sdc
+is_back "$root" "$twin"
 plug data2 7 "$vm_dir/data.img" DATA
-is_back sdb sda
+is_back "$data" "$root"
 vm_wait source 300 'Finished|InError'
 vm_says source 'all is copied and durable on the receiver' || fail "the copy did not go on"
 vm_stop source
@@ -49,7 +56,7 @@ vm_stop source
 [ "$(sha256sum <"$disk")" = "$before" ] || fail "the first disk changed"
 copy_is_equal
 n=1
-for name in data twin; do
+for name in $(printf '%s data\n%s twin\n' "$data" "$twin" | sort | cut -d ' ' -f 2); do
 	cmp "$vm_dir/$name.img" <(head -c 150M "$vm_dir/files/disk$n.raw") || fail "the copy of $name differs"
 	n=$((n + 1))
 done
