@@ -379,20 +379,21 @@ static int order_here(const char *root, struct pipe_job *j, enum pipe_verb verb,
 {
 	static const struct pipe_outside nothing;
 	bool sends = j->state == PIPE_RUNNING && j->phase == PIPE_SYNCING;
+	struct course c = {.job = j, .outside = outside ? outside : &nothing};
 	enum pipe_leave leave;
 	int rc = pipe_job_obey(j, verb, changes, &leave);
 
 	if (rc == 0 && sends)
-		tell_source(j, leave != PIPE_STAY, outside ? outside : &nothing);
+		tell_source(j, leave != PIPE_STAY, c.outside);
 	if (rc < 0 || leave == PIPE_STAY)
 		return rc;
 	if (leave != PIPE_LEAVE_STOP)
-		return run_open(root, j, PIPE_START, outside ? outside : &nothing);
+		return run_open(root, j, PIPE_START, c.outside);
 	rc = pipe_job_set_state(j, PIPE_STOPPED, PIPE_NO_PHASE);
 	if (rc == 0)
-		course_show(&(struct course){.job = j, .outside = outside ? outside : &nothing},
-			    true);
-	return rc;
+		course_show(&c, true);
+	/* The process that would have ended it was killed. */
+	return rc == 0 && course_is_way(&c, "local") ? course_child_forget(&c) : rc;
 }
 
 /* It runs elsewhere. When that process ends before it takes the order, the order is ours again. */

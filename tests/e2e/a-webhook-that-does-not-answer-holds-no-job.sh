@@ -67,7 +67,10 @@ run_job run name=killed "${here[@]}" "webhook={\"url\": \"https://localhost:$htt
 wait_for 120 is_in killed Syncing || fail "it is not Syncing"
 kill -KILL "$pipeline_pid"
 wait_job 2>/dev/null || true
+left=$(cat "$("$PIPELINE" status killed --json | sed -n 's/^ *"directory": "\(.*\)",*$/\1/p')/receiver.pid")
+grep -q "$work" "/proc/$left/cmdline" || fail "the receiver went with its pipeline"
 "$PIPELINE" stop killed
+! grep -qs "$work" "/proc/$left/cmdline" || fail "a stopped job's receiver goes on"
 wait_for 120 is_told "killed Stopped" || fail "the hook was not told of the stop"
 
 run_job run name=later "${here[@]}" run_once=false frequency_hours=100 max_images=1 \

@@ -12,7 +12,8 @@ end_job() {
 	local rc=$?
 	[ -z "$pipeline_pid" ] || kill "$pipeline_pid" 2>/dev/null || true
 	# What a killed pipeline left behind.
-	for pid in $(cat "$work"/jobs/j-*/receiver.pid 2>/dev/null); do
+	for file in "$work"/jobs/j-*/receiver.pid; do
+		pid=$(cat "$file" 2>/dev/null) || continue
 		grep -qs "$work" "/proc/$pid/cmdline" && kill "$pid" || true
 	done
 	if [ $rc -eq 0 ]; then clean_up; else (exit $rc) || clean_up; fi
