@@ -183,7 +183,10 @@ int run_copy(struct run *r)
 	tell_kept(r);
 	/* Views that ran out of memory show garbage: that is the reason behind whatever else
 	 * failed. */
-	return prepare_check() == -ENOSPC ? -ENOSPC : rc;
+	if (prepare_check() == -ENOSPC)
+		return -ENOSPC;
+	/* A machine with the same code that came at the same time may have put its own there. */
+	return rc == 0 ? run_keep(r, "inventory.json", r->inventory) : rc;
 }
 
 /* ---- verify ---- */

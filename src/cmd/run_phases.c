@@ -97,18 +97,38 @@ int run_inventory(struct run *r)
 	return json_write_file(path_in(r, "inventory.json"), r->inventory);
 }
 
-/* All refusals at once: each in the log, the first on the screen with how many more there are. */
+/* For whoever looks into what was refused; the reason stays that of the refusal. */
+static void keep_refused_inventory(struct run *r)
+{
+	char code[ERR_CODE_MAX], reason[ERR_REASON_MAX];
+
+	snprintf(code, sizeof(code), "%s", err_code());
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	if (run_keep(r, "inventory.json", r->inventory) < 0)
+		log_warn("%s", err_reason());
+	err_adopt(code, reason);
+}
+
+/*
+ * All refusals at once: each in the log, the first on the screen with how many more there are.
+ * Where the receiver has another machine's copy, it keeps that one's inventory.
+ */
 static int explain_refusals(struct run *r, int rc)
 {
 	const json_t *list = json_object_get(r->plan_json, "refusals"), *one;
+	bool others = false;
 	size_t i;
 
 	json_array_foreach (list, i, one) {
+		others |= strcmp(json_string_value(json_object_get(one, "code")),
+				 "TARGET_HOLDS_OTHER") == 0;
 		log_error("refused: %s %s: %s %s", json_string_value(json_object_get(one, "code")),
 			  json_string_value(json_object_get(one, "object")),
 			  json_string_value(json_object_get(one, "what")),
 			  json_string_value(json_object_get(one, "advice")));
 	}
+	if (list && !others)
+		keep_refused_inventory(r);
 	return rc;
 }
 
@@ -134,22 +154,10 @@ static int add_holder(struct run *r, json_t *target)
 	return rc;
 }
 
-static bool is_refused_for(const struct run *r, const char *code)
-{
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach (json_object_get(r->plan_json, "refusals"), i, one) {
-		if (strcmp(json_string_value(json_object_get(one, "code")), code) == 0)
-			return true;
-	}
-	return false;
-}
-
 int run_plan(struct run *r)
 {
 	CLEANUP_JSON json_t *target = NULL;
-	int rc, kept = 0;
+	int rc;
 
 	run_show_step(r, "asking the receiver what it can take");
 	rc = wire_control_get(r->control_link, "/v1/target", NULL, &target);
@@ -159,11 +167,6 @@ int run_plan(struct run *r)
 		return rc;
 	run_show_step(r, "making the plan");
 	rc = plan_make(r->inventory, r->job, target, r->cmdline.allow, &r->plan_json);
-	/* What belongs to another machine's copy stays; else a refused one is kept, too. */
-	if (r->plan_json && !is_refused_for(r, "TARGET_HOLDS_OTHER"))
-		kept = run_keep(r, "inventory.json", r->inventory);
-	if (kept < 0)
-		return kept;
 	if (rc < 0)
 		return explain_refusals(r, rc);
 	rc = plan_read(r->arena, r->plan_json, &r->plan);
@@ -171,7 +174,8 @@ int run_plan(struct run *r)
 		return fail_in(rc, "plan");
 	run_show_plan(r);
 	run_show_step(r, "handing the plan to the receiver");
-	return run_keep(r, "plan.json", r->plan_json);
+	rc = run_keep(r, "plan.json", r->plan_json);
+	return rc < 0 ? rc : run_keep(r, "inventory.json", r->inventory);
 }
 
 /*
