@@ -139,7 +139,6 @@ static int add_holder(struct run *r, json_t *target)
 	json_t *held = NULL;
 	unsigned status = 0;
 	size_t bytes;
-
 	int rc = wire_control_fetch(r->control_link, "/v1/artefact/" COPY_STATE, &status, &state,
 				    &bytes);
 

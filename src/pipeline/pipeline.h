@@ -77,7 +77,6 @@ enum pipe_state pipe_state_at(enum pipe_state state, uint64_t created_s, unsigne
 			      uint64_t now_s);
 #define PIPE_VALID_DAYS_MIN    7
 #define PIPE_VALID_DAYS_MAX    90
-#define PIPE_VALID_DAYS	       30
 #define PIPE_EXPIRED_KEPT_DAYS 7 /* then pipe_tidy() deletes it */
 #define PIPE_DAY_S	       86400u
 

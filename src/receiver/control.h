@@ -25,7 +25,6 @@ struct conn;
 int control_run(struct control *c, struct conn *conn);
 
 /* What follows is between the control_*.c files. */
-enum control_access { CONTROL_NO_TOKEN, CONTROL_TOKEN };
 
 struct control_reply {
 	unsigned status;

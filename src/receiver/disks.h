@@ -12,7 +12,6 @@
 
 #define DISKS_MAX      32
 #define DISK_MAX_BYTES ((uint64_t)64 << 40) /* and of all disks of a plan together */
-#define PLAN_MAX_BYTES (16u << 20)
 
 struct disks;
 
