@@ -13,6 +13,7 @@
 #   copy_boot NAME JOB OPTION...      the ISO, with this code and job; e1000 "net0" on user network "n".
 #                                     It has $copy_memory_mib, 256
 #   copy_is_equal                     the copy is the source's: its file system is sound, and the payload is there
+#   copy_sent_little_again N BYTES    of N chunks that were durable when BYTES had been received, at most 2 % came again
 
 copy_needs() {
 	receiver=${COLDLIFT_BUILD:-$top/build}/musl/receiver
@@ -99,4 +100,13 @@ copy_is_equal() {
 	cmp "$vm_dir/root/srv/data/payload" "$vm_dir/payload" || fail "the payload differs"
 	"$receiver" verify --disk "$vm_dir/files/disk0.raw" --proof "$vm_dir/state/artefacts/verify.json" \
 		--leaves "$vm_dir/state/artefacts/verify.leaves" --index 0 >/dev/null || fail "the proof does not hold"
+}
+
+copy_sent_little_again() { # DURABLE-CHUNKS RECEIVED-BYTES: as they were before
+	local needed received again
+	needed=$(sed -nE 's/.*"data_chunks": *([0-9]+).*/\1/p' "$vm_dir/state/artefacts/verify.json")
+	received=$(($(copy_metric received_bytes_total) - $2))
+	again=$((received - (needed - $1) * 1048576))
+	echo "$1 of $needed chunks were durable, $received bytes came after that: $((again * 1000 / $1 / 1048576)) per mille came again"
+	[ "$again" -le $(($1 * 1048576 / 50)) ] || fail "$again bytes of $1 chunks that were durable came again"
 }
