@@ -38,15 +38,27 @@ static const char *proc_value(struct arena *a, const char *text, const char *key
 	return NULL;
 }
 
-static json_t *cpu(const struct inv *inv)
+/* A word of the flags that the processor has, or that a hypervisor shows in its place. */
+static bool has_flag(const char *flags, const char *word)
+{
+	const char *at = flags ? strstr(flags, word) : NULL;
+	size_t n = strlen(word);
+
+	return at && (at == flags || at[-1] == ' ') && (at[n] == ' ' || !at[n]);
+}
+
+static json_t *cpu(const struct inv *inv, bool *is_virtual)
 {
 	char path[PATH_MAX];
 	CLEANUP_FREE char *text = NULL;
 	const char *model = NULL;
 	unsigned threads = 0;
 
-	if (io_read_file(inv_path(inv, path, "/proc/cpuinfo"), PROC_MAX_BYTES, &text, NULL) == 0)
+	*is_virtual = false;
+	if (io_read_file(inv_path(inv, path, "/proc/cpuinfo"), PROC_MAX_BYTES, &text, NULL) == 0) {
 		model = proc_value(inv->arena, text, "model name");
+		*is_virtual = has_flag(proc_value(inv->arena, text, "flags"), "hypervisor");
+	}
 	for (const char *p = text; p && (p = strstr(p, "processor\t")); p++)
 		threads += p == text || p[-1] == '\n';
 	return json_pack("{s:o, s:i}", "model", inv_text(model), "threads", (int)threads);
@@ -68,17 +80,20 @@ int inv_machine(struct inv *inv)
 	struct utsname uts;
 	char path[PATH_MAX];
 	struct stat st;
-	bool uefi = stat(inv_path(inv, path, "/sys/firmware/efi"), &st) == 0;
-	json_t *m;
+	bool uefi = stat(inv_path(inv, path, "/sys/firmware/efi"), &st) == 0, is_virtual;
+	json_t *m, *processor;
 
 	if (uname(&uts))
 		return fail(errno, "ask the kernel for its name");
-	m = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "firmware", uefi ? "uefi" : "bios",
-		      "architecture", uts.machine, "cpu", cpu(inv), "memory_bytes",
-		      json_u64(memory_bytes(inv)), "vendor",
+	processor = cpu(inv, &is_virtual);
+	m = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "firmware",
+		      uefi ? "uefi" : "bios", "architecture", uts.machine, "cpu", processor,
+		      "memory_bytes", json_u64(memory_bytes(inv)), "vendor",
 		      inv_text(inv_line(inv, "/sys/class/dmi/id/sys_vendor")), "product",
 		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_name")), "serial",
-		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_serial")));
+		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_serial")), "uuid",
+		      inv_text(inv_line(inv, "/sys/class/dmi/id/product_uuid")), "virtual",
+		      is_virtual);
 	return m && json_object_set_new(inv->json, "machine", m) == 0
 		       ? 0
 		       : fail(ENOMEM, "memory for what machine this is");
@@ -112,7 +127,7 @@ static json_t *nic(const struct inv *inv, const char *name)
 {
 	char path[PATH_MAX], device[PATH_MAX], driver[PATH_MAX];
 	const char *carrier = inv_line(inv, "/sys/class/net/%s/carrier", name);
-	uint64_t speed = 0;
+	uint64_t speed = 0, assigned = 0;
 	json_t *j;
 
 	/* Only cards have a device; bonds, bridges and the loopback have none. */
@@ -124,6 +139,10 @@ static json_t *nic(const struct inv *inv, const char *name)
 		      inv_text(inv_line(inv, "/sys/class/net/%s/address", name)), "driver",
 		      inv_text(*driver ? last_part(driver) : NULL), "pci",
 		      inv_text(pci_address(inv->arena, device)));
+	/* NET_ADDR_RANDOM: the card has no address of its own. */
+	inv_number(inv, &assigned, "/sys/class/net/%s/addr_assign_type", name);
+	json_object_set_new(j, "mac_random", json_boolean(assigned == 1));
+	json_object_set_new(j, "usb", json_boolean(strstr(device, "/usb") != NULL));
 	json_object_set_new(j, "link", carrier ? json_boolean(*carrier == '1') : json_null());
 	if (inv_number(inv, &speed, "/sys/class/net/%s/speed", name) && speed < UINT32_MAX)
 		json_object_set_new(j, "speed_mbit", json_u64(speed));

@@ -71,9 +71,9 @@ void plan_note(struct planner *p, const char *code, const char *object, const ch
 		       ? p->warnings
 		       : p->refusals;
 	if (!is_noted(list, code, object))
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "code", code,
-						      "object", object, "what", what, "advice",
-						      rule->code ? rule->advice : ""));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "code", code,
+						      "object", object, "what", json_str(what),
+						      "advice", rule->code ? rule->advice : ""));
 }
 
 /* ---- mounts ---- */

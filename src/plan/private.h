@@ -142,6 +142,26 @@ int plan_source_read(struct arena *a, const json_t *inventory, struct source *ou
  * NULL. */
 int plan_target_check(const json_t *target);
 
+/* How a part of two machines compares. */
+enum plan_likeness {
+	PLAN_CANNOT_TELL,
+	PLAN_ALIKE,
+	PLAN_DIFFERENT,
+};
+
+struct plan_likenesses {
+	enum plan_likeness board;
+	enum plan_likeness cards;
+	enum plan_likeness disks;
+};
+
+/*
+ * Whether two inventories, of any version, are of one machine: when all disks of one with a serial
+ * number are among the other's; else by most of board (UUID, serial number), network cards and
+ * disks, a draw counting as yes; by the host name only where none of the three can be compared.
+ */
+bool plan_is_same_machine(const json_t *a, const json_t *b, struct plan_likenesses *out);
+
 /* Refuse to overwrite what came from another machine: "holds" of the target. */
 void plan_check_holder(struct planner *p, const json_t *inventory);
 

@@ -76,7 +76,7 @@ const struct plan_rule plan_rules[] = {
 	{.code = "TARGET_TOO_SMALL",
 	 .advice = "Give the receiver a larger disk for this one, or leave the disk out with \"exclude_disks\" in the job."},
 	{.code = "TARGET_HOLDS_OTHER",
-	 .advice = "Give this machine a receiver of its own: an activation code is for one. Allow this code if the other copy may be overwritten, or if this is the same machine with another name and other network cards.",
+	 .advice = "Give this machine a receiver of its own: an activation code is for one. Allow this code (\"allow\" in the job, coldlift.allow= on the kernel command line) if the other copy may be overwritten, or if you know that this is the same machine and its parts were replaced.",
 	 .allowable = true},
 
 	/* Warnings. */

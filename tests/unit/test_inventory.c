@@ -140,12 +140,21 @@ static void a_machine_is_described(void **state)
 
 	(void)state;
 	put(&t, "/proc/cpuinfo",
-	    "processor\t: 0\nmodel name\t: A CPU \xff\nprocessor\t: 1\nmodel name\t: A CPU\n");
+	    "processor\t: 0\nmodel name\t: A CPU \xff\nflags\t\t: fpu hypervisor aes\n"
+	    "processor\t: 1\nmodel name\t: A CPU\n");
 	put(&t, "/proc/meminfo", "MemTotal:         196608 kB\nMemFree: 3 kB\n");
 	put(&t, "/sys/firmware/efi/fw_platform_size", "64\n");
 	put(&t, "/sys/class/dmi/id/sys_vendor", "QEMU\n");
 	put(&t, "/sys/class/dmi/id/product_name", "Standard PC\n");
+	put(&t, "/sys/class/dmi/id/product_uuid", "564d9a3c-7f10-2be1-9c44-0e1d5b7a6f02\n");
 	put(&t, "/sys/devices/pci0000:00/0000:00:03.0/net/eth0/address", "52:54:00:12:34:56\n");
+	put(&t, "/sys/devices/pci0000:00/0000:00:03.0/net/eth0/addr_assign_type", "0\n");
+	put(&t, "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/net/usb0/address",
+	    "02:00:00:1:2:3\n");
+	put(&t, "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/net/usb0/addr_assign_type", "1\n");
+	put_link(&t, "/sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/net/usb0/device", "../..");
+	put_link(&t, "/sys/class/net/usb0",
+		 "../../devices/pci0000:00/0000:00:14.0/usb1/1-1/net/usb0");
 	put(&t, "/sys/devices/pci0000:00/0000:00:03.0/net/eth0/speed", "1000\n");
 	put(&t, "/sys/devices/pci0000:00/0000:00:03.0/net/eth0/carrier", "1\n");
 	put(&t, "/sys/bus/pci/drivers/e1000/x", "");
@@ -180,13 +189,19 @@ static void a_machine_is_described(void **state)
 	assert_text(j, "machine.cpu.model", "A CPU ?");
 	assert_number(j, "machine.cpu.threads", 2);
 	assert_number(j, "machine.memory_bytes", 192 * (json_int_t)MIB);
-	assert_int_equal(json_array_size(at(j, "nics")), 1);
+	assert_text(j, "machine.uuid", "564d9a3c-7f10-2be1-9c44-0e1d5b7a6f02");
+	assert_true(json_is_true(at(j, "machine.virtual")));
+	assert_int_equal(json_array_size(at(j, "nics")), 2);
 	assert_text(j, "nics.0.name", "eth0");
 	assert_text(j, "nics.0.mac", "52:54:00:12:34:56");
 	assert_text(j, "nics.0.driver", "e1000");
 	assert_text(j, "nics.0.pci", "0000:00:03.0");
 	assert_number(j, "nics.0.speed_mbit", 1000);
 	assert_true(json_is_true(at(j, "nics.0.link")));
+	assert_true(json_is_false(at(j, "nics.0.usb")));
+	assert_true(json_is_false(at(j, "nics.0.mac_random")));
+	assert_true(json_is_true(at(j, "nics.1.usb")));
+	assert_true(json_is_true(at(j, "nics.1.mac_random")));
 	/* Not the boot medium, not what the kernel made; the second path is named as one. */
 	assert_int_equal(json_array_size(at(j, "disks")), 3);
 	assert_text(j, "disks.0.name", "sda");

@@ -27,6 +27,7 @@ copy_source() {
 	mkdir -p "$tree/etc" "$tree/sbin" "$tree/boot" "$tree/srv/data"
 	printf 'PRETTY_NAME="Small Linux 1"\nID=small\n' >"$tree/etc/os-release"
 	cp /bin/true "$tree/sbin/init"
+	echo small >"$tree/etc/hostname"
 	echo "/dev/$2 / ext4 defaults 0 1" >"$tree/etc/fstab"
 	head -c "${1}M" /dev/urandom >"$tree/srv/data/payload"
 	copy_fs_mib=$(($1 * 3 / 2 + 100))
