@@ -122,6 +122,7 @@ int cloud_upload_complete(struct cloud *c, const struct cloud_object *at, const 
 	o.body_bytes = body.bytes;
 	sign_add(a, &o.query, "uploadId", upload_id);
 	sign_add(a, &o.headers, "content-type", "application/xml");
+	sign_add(a, &o.headers, "content-md5", sign_md5(a, body.data, body.bytes));
 	rc = oss_perform(c, &o, a, &r);
 	/* The reply of an earlier try was lost. */
 	if (rc == -ENOENT && strcmp(c->error.code, "NoSuchUpload") == 0 &&

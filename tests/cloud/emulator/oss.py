@@ -3,6 +3,7 @@
 
 import base64
 import calendar
+import hashlib
 import os
 import re
 import time
@@ -23,6 +24,8 @@ KNOWN_QUERY = {"bucketInfo", "location", "list-type", "prefix", "max-keys", "con
                "delimiter", "start-after", "fetch-owner", "versions", "key-marker", "version-id-marker", "delete", "uploads",
                "uploadId", "partNumber", "versionId", "max-parts", "part-number-marker", "max-uploads", "upload-id-marker",
                "acl", "sequential", "stat", "symlink", "objectMeta", "security-token"}
+# Of a request's headers those that say what is asked for; they stand in its record.
+TELLING_HEADERS = re.compile(r"content-type|content-md5|range|x-oss-.*")
 
 
 def xml(body):
@@ -268,6 +271,12 @@ def delete_many(bucket, req):
     return xml(f"<DeleteResult>{'' if tree.findtext('Quiet') == 'true' else body}</DeleteResult>")
 
 
+def check_md5(headers, md5):
+    right = base64.b64encode(md5.digest()).decode()
+    if headers.get("content-md5", right) != right:
+        raise ApiError("InvalidDigest", "The Content-MD5 you specified did not match what was received.")
+
+
 async def receive(request, bucket, headers):
     """The body into a file of the bucket; (path, digest)."""
     path, digest = bucket.new_file(), Digest()
@@ -275,10 +284,11 @@ async def receive(request, bucket, headers):
         async for piece in request.content.iter_chunked(1 << 18):
             digest.update(piece)
             f.write(piece)
-    wanted = headers.get("content-md5")
-    if wanted and base64.b64encode(digest.md5.digest()).decode() != wanted:
+    try:
+        check_md5(headers, digest.md5)
+    except ApiError:
         os.unlink(path)
-        raise ApiError("InvalidDigest", "The Content-MD5 you specified did not match what was received.")
+        raise
     if "content-length" in headers and int(headers["content-length"]) != digest.size:
         os.unlink(path)
         raise ApiError("InvalidArgument", "The body is shorter than Content-Length.")
@@ -368,6 +378,15 @@ def make_bucket(cloud, req):
     return web.Response()
 
 
+def recorded(req):
+    """An answer in which nothing is, for one who only wants his request on record."""
+    if req.method == "DELETE":
+        return web.Response(status=204)
+    response = xml("<Recorded/>")
+    response.headers["ETag"] = '"0"'
+    return response
+
+
 async def perform(cloud, request, req, query, name, rule):
     if name == "ListBuckets":
         return xml("<ListAllMyBucketsResult><Buckets>" + "".join(
@@ -378,8 +397,6 @@ async def perform(cloud, request, req, query, name, rule):
     bucket = cloud.buckets.get(req.bucket)
     if bucket is None:
         raise ApiError("NoSuchBucket")
-    if name in ("DeleteMultipleObjects", "CompleteMultipartUpload", "InitiateMultipartUpload"):
-        req.body = await request.read()
     simple = {"GetBucketInfo": lambda: bucket_info(bucket), "HeadBucket": web.Response,
               "GetBucketLocation": lambda: xml(f"<LocationConstraint>oss-{bucket.region}</LocationConstraint>"),
               "ListObjects": lambda: listing(cloud, bucket, query),
@@ -441,6 +458,8 @@ async def handle(cloud, request, req, origin):
             call = cloud.begin_call("oss", name, origin, req, "")
             rule = cloud.faults.choose(call)
             call["params"] = {"bucket": req.bucket, "key": req.key, **{k: v or "" for k, v in query.items() if k in KNOWN_QUERY}}
+            call["query"] = query
+            call["headers"] = {k: v for k, v in req.headers.items() if TELLING_HEADERS.fullmatch(k)}
         await cloud.faults.before(rule, cloud.real_sleep)
         call["scheme"] = check_signature(cloud, req)
         unknown = [k for k in query if k not in KNOWN_QUERY and not k.startswith(("x-oss-", "response-")) and
@@ -449,7 +468,11 @@ async def handle(cloud, request, req, origin):
             raise ApiError("InvalidArgument", f"Unknown query parameter: {unknown[0]}")
         if f"oss:{name}" in cloud.config["denied_actions"]:
             raise ApiError("AccessDenied")
-        response = await perform(cloud, request, req, query, name, rule)
+        if req.method == "POST":
+            req.body = await request.read()
+            check_md5(req.headers, hashlib.md5(req.body))
+            call["body"] = req.body.decode(errors="replace")
+        response = recorded(req) if cloud.config["record_only"] else await perform(cloud, request, req, query, name, rule)
         call["status"] = response.status
     except ApiError as why:
         # OSS has no other status for it, and the reply to a HEAD no other word.

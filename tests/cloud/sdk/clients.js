@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The vendor's clients, all pointed at the emulator ($endpoint), and how to wait.
 'use strict';
+const http = require('http');
 const { default: Ecs } = require('@alicloud/ecs20140526');
 const { default: Vpc } = require('@alicloud/vpc20160428');
 const ecsModels = require('@alicloud/ecs20140526');
@@ -39,8 +40,24 @@ function classic(apiVersion) {
 exports.ens = classic('2017-11-10');
 exports.sts = classic('2015-04-01');
 exports.ram = classic('2015-05-01');
-exports.oss = (region, bucket, v4) =>
-	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, endpoint, authorizationV4: v4, sldEnable: false });
+exports.oss = (region, bucket, v4, keys = {}) =>
+	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, endpoint, authorizationV4: v4, sldEnable: false,
+		...keys });
+// Presigned URLs name the bucket's own host; only the connection of sendTo() goes to the emulator.
+exports.ossForUrls = (region, bucket, keys = {}) =>
+	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, secure: false, authorizationV4: false, ...keys });
+exports.sendTo = (method, url, body, headers = {}) => new Promise((resolve, reject) => {
+	const to = new URL(url);
+	const at = new URL(endpoint);
+	const request = http.request({ host: at.hostname, port: at.port, path: to.pathname + to.search, method,
+		headers: { Host: to.host, ...headers } }, (reply) => {
+		let text = '';
+		reply.on('data', (piece) => { text += piece; });
+		reply.on('end', () => resolve({ status: reply.statusCode, text }));
+	});
+	request.on('error', reject);
+	request.end(body);
+});
 exports.emulator = async (method, path, body) => {
 	const reply = await fetch(`${endpoint}/_emulator/${path}`, { method, body: body && JSON.stringify(body) });
 	return reply.json();
