@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -27,8 +28,11 @@
 		_fail(__FILE__, __LINE__); \
 	} while (0)
 
+/* A hang is found by this; a machine that is busy with other things takes less. */
+#define FIXTURE_PATIENCE_MS 60000
+
 struct fixture {
-	char dir[64], state[80], files[80];
+	char dir[64], state[80], files[80], listen[24];
 	struct receiver_options options;
 	struct receiver *receiver;
 	struct wire_activation activation;
@@ -57,9 +61,13 @@ static inline void fixture_new(struct fixture *f)
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
 	snprintf(f->files, sizeof(f->files), "%s/files", f->dir);
+	/* An address of its own: a port that a restart gives up meanwhile is nobody else's. */
+	snprintf(f->listen, sizeof(f->listen), "127.%u.%u.%u", 1 + (unsigned)getpid() / 62500 % 254,
+		 (unsigned)getpid() / 250 % 250, 1 + (unsigned)getpid() % 250);
 	f->options = (struct receiver_options){.state_dir = f->state,
 					       .files_dir = f->files,
-					       .listen = "127.0.0.1",
+					       .listen = f->listen,
+					       .advertise = f->listen,
 					       .token_uses = 100,
 					       .token_days = 1,
 					       .commit_ms = 20};
@@ -85,7 +93,7 @@ static inline int fixture_plan(struct fixture *f, const uint64_t *sizes)
 			json_object_get(plan, "disks"),
 			json_pack("{s:i, s:I}", "index", i, "target_bytes", (json_int_t)sizes[i]));
 	text = json_text(plan);
-	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	assert_int_equal(wire_control_open(&f->activation, FIXTURE_PATIENCE_MS, &c), 0);
 	rc = wire_control_put(c, "/v1/artefact/plan.json", text, strlen(text), NULL, NULL, NULL);
 	wire_control_close(c);
 	return rc;
@@ -101,7 +109,7 @@ static inline struct wire_nbd *fixture_open(struct fixture *f, unsigned disk, ui
 				     .pin = f->activation.pin,
 				     .digest = f->digest,
 				     .window = 8,
-				     .timeout_ms = 60000};
+				     .timeout_ms = FIXTURE_PATIENCE_MS};
 	struct wire_nbd *n = NULL;
 
 	wire_export_name(f->activation.token, disk, name);
@@ -110,10 +118,16 @@ static inline struct wire_nbd *fixture_open(struct fixture *f, unsigned disk, ui
 	return wire_nbd_open(&o, &n) < 0 ? NULL : n;
 }
 
+/* Closing does not wait for the receiver's end: a connection of another run may still be leaving.
+ */
 static inline struct wire_nbd *fixture_must_open(struct fixture *f, unsigned disk, uint8_t run)
 {
-	struct wire_nbd *n = fixture_open(f, disk, run);
+	uint64_t until_ms = clock_ms() + FIXTURE_PATIENCE_MS;
+	struct wire_nbd *n;
 
+	while (!(n = fixture_open(f, disk, run)) && strcmp(err_code(), "RECEIVER_BUSY") == 0 &&
+	       clock_ms() < until_ms)
+		usleep(1000);
 	if (!n)
 		give_up("open: %s %s", err_code(), err_reason());
 	return n;

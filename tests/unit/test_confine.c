@@ -27,6 +27,25 @@
 
 #include "unit.h"
 
+/* In a directory where anybody may make them. */
+static char dir[] = "/tmp/coldlift-confine-XXXXXX", must_not_be[64], neither[64];
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir) || chmod(dir, 0777) < 0)
+		return -1;
+	snprintf(must_not_be, sizeof(must_not_be), "%s/must-not-be", dir);
+	snprintf(neither, sizeof(neither), "%s/neither", dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return remove_tree(dir);
+}
+
 /* Run fn in a confined child: the number of the check in it that did not hold, or 0. */
 static int confined(int (*fn)(int), int arg)
 {
@@ -63,7 +82,7 @@ static int try_all(int fd)
 		/* By a directory that is open, too. */
 		syscall(SYS_openat, fd, "null", O_RDONLY),
 		syscall(SYS_openat2, AT_FDCWD, "/dev/null", &how, sizeof(how)),
-		syscall(SYS_creat, "/tmp/coldlift-must-not-be", 0600),
+		syscall(SYS_creat, must_not_be, 0600),
 		syscall(SYS_open_by_handle_at, fd, NULL, O_RDONLY),
 		syscall(SYS_memfd_create, "x", 0),
 		syscall(SYS_execve, "/bin/true", argv, NULL),
@@ -84,11 +103,11 @@ static int try_all(int fd)
 		syscall(SYS_kill, getppid(), 0),
 		syscall(SYS_tgkill, getppid(), getppid(), 0),
 		syscall(SYS_pidfd_open, getppid(), 0),
-		syscall(SYS_unlink, "/tmp/coldlift-must-not-be"),
-		syscall(SYS_rename, "/tmp/coldlift-a", "/tmp/coldlift-b"),
-		syscall(SYS_mkdir, "/tmp/coldlift-must-not-be", 0700),
-		syscall(SYS_symlink, "a", "/tmp/coldlift-must-not-be"),
-		syscall(SYS_chmod, "/tmp", 0777),
+		syscall(SYS_unlink, must_not_be),
+		syscall(SYS_rename, must_not_be, neither),
+		syscall(SYS_mkdir, must_not_be, 0700),
+		syscall(SYS_symlink, "a", must_not_be),
+		syscall(SYS_chmod, dir, 0777),
 		syscall(SYS_stat, "/etc", NULL),
 		syscall(SYS_readlink, "/proc/self/exe", NULL, 0),
 		syscall(SYS_getdents64, fd, NULL, 0),
@@ -118,7 +137,7 @@ static void nothing_can_be_opened_or_reached(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(confined(try_all, fd), 0);
 	close(fd);
-	assert_int_equal(access("/tmp/coldlift-must-not-be", F_OK), -1);
+	assert_int_equal(access(must_not_be, F_OK), -1);
 }
 
 static void *count(void *arg)
@@ -211,5 +230,5 @@ int main(void)
 		cmocka_unit_test(only_root_becomes_another_and_nobody_becomes_root),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

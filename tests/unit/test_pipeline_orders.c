@@ -234,7 +234,7 @@ static void a_job_is_valid_for_30_days_unless_it_says_otherwise(void **state)
 	char id[PIPE_ID_BYTES], now[64];
 
 	(void)state;
-	make_job("{}", PIPE_IN_ERROR, 0, 30 * PIPE_DAY_S - 60, id);
+	make_job("{}", PIPE_IN_ERROR, 0, 30 * PIPE_DAY_S - 3600, id);
 	status_of(id, now);
 	assert_string_equal(now, "InError");
 	make_job("{}", PIPE_IN_ERROR, 0, 30 * PIPE_DAY_S, id);

@@ -43,7 +43,7 @@ static bool have(const char *program)
 	CLEANUP_RUN struct run_result r = {0};
 	const char *const argv[] = {program, "-V", NULL};
 
-	return run_capture(argv, 10000, &r) == 0;
+	return run_capture(argv, 60000, &r) == 0;
 }
 
 static void write_file(const char *dir, const char *name, size_t bytes, const char *text)

@@ -128,7 +128,7 @@ static void assert_equal(struct bed *b)
 {
 	const char *const argv[] = {"cmp", b->source, b->copy, NULL};
 
-	assert_int_equal(run_check(argv, 10000), 0);
+	assert_int_equal(run_check(argv, 60000), 0);
 }
 
 static void root_by_hand(enum wire_digest_kind kind, const uint8_t *bytes, uint64_t size,
@@ -209,7 +209,7 @@ static void the_file_that_a_flipped_bit_hits_is_named(void **state)
 	size_t n;
 
 	snprintf(dir, sizeof(dir), "%s/tree/etc", b->fixture.dir);
-	assert_int_equal(run_check(mkdir, 10000), 0);
+	assert_int_equal(run_check(mkdir, 60000), 0);
 	snprintf(path, sizeof(path), "%s/secret", dir);
 	memset(b->bytes, 'x', 2 * MIB);
 	memcpy(b->bytes + 1500000, "the very place", 14);
@@ -294,7 +294,7 @@ static void a_receiver_that_goes_away_is_asked_again(void **state)
 	flip(b->copy, 12 * MIB);
 	b->v.progress = restart;
 	b->v.ctx = b;
-	b->options.patience_ms = 20000;
+	b->options.patience_ms = 120000;
 	assert_int_equal(verify(b), 0);
 	assert_int_not_equal(b->fixture.options.data_port, 0);
 	assert_int_equal(b->result.disks[0].compared_chunks, 17);
