@@ -11,15 +11,22 @@
 
 #define DISK_BYTES (8 * MIB + 12288) /* the last chunk is short */
 
-/* How long the disks of this test take to sync. */
-static atomic_uint sync_ms;
+/* While this is set no sync of a disk comes to its end. */
+static atomic_bool slow;
 
 int fdatasync(int fd)
 {
-	unsigned ms = atomic_load(&sync_ms);
-
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+	while (atomic_load(&slow))
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A client that waits does it by this call, and finds the disk done with it. */
+int usleep(useconds_t us)
+{
+	atomic_store(&slow, false);
+	return nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000},
+			 NULL);
 }
 
 static int set_up(void **state)
@@ -35,6 +42,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	atomic_store(&slow, false);
 	fixture_free(*state);
 	free(*state);
 	return 0;
@@ -349,7 +357,7 @@ static void wrong_tokens_and_pins_are_refused(void **state)
 	f->activation.token[0] ^= 1;
 	assert_null(fixture_open(f, 0, 1));
 	assert_string_equal(err_code(), "TOKEN_REFUSED");
-	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	assert_int_equal(wire_control_open(&f->activation, FIXTURE_PATIENCE_MS, &c), 0);
 	assert_int_equal(wire_control_get(c, "/v1/target", &status, NULL), -EACCES);
 	assert_int_equal(status, 401);
 	assert_string_equal(err_code(), "TOKEN_REFUSED");
@@ -432,16 +440,16 @@ static void a_source_that_is_leaving_is_waited_for(void **state)
 	struct wire_control *c = NULL;
 
 	send_chunk(n, 0, 1, false);
-	atomic_store(&sync_ms, 2500);
+	atomic_store(&slow, true);
 	assert_int_equal(wire_nbd_submit(n, &flush), 0);
 	wire_nbd_close(n);
-	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	assert_int_equal(wire_control_open(&f->activation, FIXTURE_PATIENCE_MS, &c), 0);
 	assert_int_equal(
 		wire_control_put(c, "/v1/artefact/plan.json", plan, strlen(plan), NULL, NULL, NULL),
 		-EBUSY);
 	assert_string_equal(err_code(), "RECEIVER_BUSY");
 	assert_int_equal(wire_control_put_plan(c, plan, strlen(plan)), 0);
-	atomic_store(&sync_ms, 0);
+	assert_false(atomic_load(&slow)); /* it did wait */
 	wire_control_close(c);
 }
 
@@ -494,7 +502,7 @@ static void the_control_service_keeps_artefacts_and_carries_orders(void **state)
 	size_t bytes = 0;
 	unsigned status;
 
-	assert_int_equal(wire_control_open(&f->activation, 5000, &c), 0);
+	assert_int_equal(wire_control_open(&f->activation, FIXTURE_PATIENCE_MS, &c), 0);
 	assert_int_equal(wire_control_post(c, "/v1/state", body, NULL, &reply), 0);
 	assert_true(json_is_false(json_object_get(json_object_get(reply, "commands"), "pause")));
 	json_decref(reply);

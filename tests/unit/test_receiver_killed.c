@@ -135,6 +135,17 @@ static void *write_until_it_dies(void *arg)
 	return NULL;
 }
 
+/* However short this life is, something of it was called durable. */
+static void commit(struct fixture *f)
+{
+	struct wire_nbd *n = fixture_must_open(f, 0, 0);
+	struct wire_durable d;
+
+	if (wire_nbd_durable(n, true, &d) < 0)
+		give_up("%s", err_reason());
+	wire_nbd_close(n);
+}
+
 struct truth {
 	int fd;
 	unsigned known;
@@ -209,6 +220,8 @@ static void a_killed_receiver_knows_only_what_is_on_the_disk(void **state)
 		enough = written + 1 + (unsigned)rand_r(&random) % 60;
 		while (written < enough)
 			usleep(500);
+		if (round % 4 == 3)
+			commit(&f);
 		usleep((unsigned)rand_r(&random) % 3000);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
