@@ -99,21 +99,21 @@ static bool take_order(struct engine *e)
 	return true;
 }
 
-/*
- * Much waits for the senders: the network is the limit, so spend more time on fewer bytes. Much
- * waits for the workers while the senders starve: the other way.
- */
+unsigned adapted_step(const struct budget *b, unsigned now, unsigned at_work, unsigned at_send)
+{
+	if (at_send > b->items / 2 && now < b->compression_max)
+		return now + 1;
+	if (at_send <= 1 && at_work > b->items / 4 && now > 0)
+		return now - 1;
+	return now;
+}
+
 static void adapt(struct engine *e, struct round *r)
 {
-	unsigned at_send = queue_count(&r->send), at_work = queue_count(&r->work);
-	unsigned now = atomic_load(&e->compression);
-
 	if (take_order(e) || !e->options->adaptive)
 		return;
-	if (at_send > e->budget.items / 2 && now < e->budget.compression_max)
-		atomic_store(&e->compression, now + 1);
-	else if (at_send <= 1 && at_work > e->budget.items / 4 && now > 0)
-		atomic_store(&e->compression, now - 1);
+	atomic_store(&e->compression, adapted_step(&e->budget, atomic_load(&e->compression),
+						   queue_count(&r->work), queue_count(&r->send)));
 }
 
 static int poll_durable(struct round *r)

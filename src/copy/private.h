@@ -454,6 +454,13 @@ struct hand {
 };
 
 /*
+ * The step of adaptive compression that follows `now`, from the items that wait for the workers
+ * and for the senders. Much waits for the senders: the network is the limit, so spend more time on
+ * fewer bytes. Much waits for the workers while the senders starve: the other way.
+ */
+unsigned adapted_step(const struct budget *b, unsigned now, unsigned at_work, unsigned at_send);
+
+/*
  * The calling thread failed, its reason is set: keep it if it is the first, stop everything. lost:
  * a connection went away, so that another round makes sense.
  */

@@ -559,6 +559,25 @@ static void an_empty_queue_gives_up_in_time(void **state)
 	queue_fini(&q);
 }
 
+static void adaptive_compression_moves_by_what_waits(void **state)
+{
+	static const struct budget b = {.items = 40, .compression_max = 10};
+
+	(void)state;
+	/* The senders have more than they get rid of. */
+	assert_int_equal(adapted_step(&b, 0, 0, 21), 1);
+	assert_int_equal(adapted_step(&b, 9, 40, 21), 10);
+	assert_int_equal(adapted_step(&b, 10, 0, 40), 10);
+	/* They starve while the workers do not. */
+	assert_int_equal(adapted_step(&b, 10, 11, 1), 9);
+	assert_int_equal(adapted_step(&b, 1, 11, 0), 0);
+	assert_int_equal(adapted_step(&b, 0, 40, 0), 0);
+	/* Neither, or both starve: the source is the limit. */
+	assert_int_equal(adapted_step(&b, 5, 20, 20), 5);
+	assert_int_equal(adapted_step(&b, 5, 11, 2), 5);
+	assert_int_equal(adapted_step(&b, 5, 0, 0), 5);
+}
+
 static void the_budget_is_kept_at_every_setting(void **state)
 {
 	struct copy_options o = {0};
@@ -601,6 +620,7 @@ int main(void)
 		cmocka_unit_test(each_step_of_compression_sends_no_more_than_the_one_before),
 		cmocka_unit_test(ranges_that_continue_each_other_are_joined),
 		cmocka_unit_test(an_empty_queue_gives_up_in_time),
+		cmocka_unit_test(adaptive_compression_moves_by_what_waits),
 		cmocka_unit_test(the_budget_is_kept_at_every_setting),
 	};
 
