@@ -24,7 +24,7 @@ struct sweep {
 	json_t *found;
 };
 
-/* In the order in which they can go. An instance takes its disks with it. */
+/* In the order in which they can go. */
 static const enum cloud_kind tagged[] = {
 	CLOUD_KIND_INSTANCE,	   CLOUD_KIND_DISK,    CLOUD_KIND_IMAGE, CLOUD_KIND_SNAPSHOT,
 	CLOUD_KIND_SECURITY_GROUP, CLOUD_KIND_VSWITCH, CLOUD_KIND_VPC};
@@ -63,6 +63,25 @@ static const char *job_of(const struct cloud_thing *t)
 	return "";
 }
 
+static bool is_found(const struct sweep *s, const char *id)
+{
+	size_t i;
+	json_t *thing;
+
+	json_array_foreach (s->found, i, thing)
+		if (strcmp(pipe_option(thing, "id"), id) == 0)
+			return true;
+	return false;
+}
+
+/* A disk in use is a thing of its own only when the instance that goes before it leaves it. */
+static bool goes_by_itself(const struct sweep *s, const struct cloud_thing *disk)
+{
+	return !*disk->parent ||
+	       (json_is_false(json_object_get(disk->item, "DeleteWithInstance")) &&
+		is_found(s, disk->parent));
+}
+
 static int find_tagged(struct sweep *s, enum cloud_kind kind)
 {
 	struct cloud_thing *list;
@@ -73,8 +92,7 @@ static int find_tagged(struct sweep *s, enum cloud_kind kind)
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		const char *job = s->what->job ? s->what->job : job_of(&list[i]);
 
-		/* A disk of an instance goes with it, and is no thing of its own. */
-		if (kind == CLOUD_KIND_DISK && *list[i].parent)
+		if (kind == CLOUD_KIND_DISK && !goes_by_itself(s, &list[i]))
 			continue;
 		put(s, job, cloud_kind_name(kind), list[i].id, list[i].name);
 	}

@@ -229,10 +229,10 @@ class Job:
             return {}
         return jobs[0] if isinstance(jobs, list) and jobs else jobs or {}
 
-    def clean(self):
-        """`pipeline clean` without any state."""
+    def clean(self, *words):
+        """`pipeline clean` of the account, or of the job whose id is given."""
         told = subprocess.run([program("pipeline"), "clean", "--state", self.state, "--yes",
-                               f"region={self.options['storage_region']}", f"bucket={self.options['bucket']}"],
+                               f"region={self.options['storage_region']}", f"bucket={self.options['bucket']}", *words],
                               capture_output=True, text=True, check=False, env=self.emulator.environment())
         if told.returncode:
             raise Failed(f"pipeline clean ended with {told.returncode}: {told.stdout}{told.stderr}")

@@ -14,7 +14,7 @@ compare() { # FILE
 	wait "$emulator_pid" || true
 }
 
-for course in by-images by-uploads not-allowed failed-on-the-way forgotten older-signatures diagnosed; do
+for course in by-images by-uploads not-allowed failed-on-the-way forgotten disk-left-behind older-signatures diagnosed; do
 	CALLS=$work/$course.json tests/cloud/course $course
 	compare "$work/$course.json"
 done
@@ -37,10 +37,10 @@ wait "$emulator_pid" || true
 compare "$work/account.json"
 
 sort -u "$work/compared" >"$work/all"
-# Detached disks of a job are removed by `clean` alone; nothing here detaches one.
 signed=(oss\ {CompleteMultipartUpload,DeleteObject,GetBucketInfo,HeadObject,InitiateMultipartUpload,PutObject}', V'{1,4}
 	oss\ {ListMultipartUploads,ListObjectsV2}', V'{1,4} oss\ {GetObject,UploadPart}', V'{1,4}' URL')
 for needed in 'ecs AuthorizeSecurityGroup' 'ecs CancelTask' 'ecs CreateImage' 'ecs CreateSecurityGroup' 'ecs CreateSnapshot' \
+	'ecs DeleteDisk' \
 	'ecs DeleteImage' 'ecs DeleteInstance' 'ecs DeleteSecurityGroup' 'ecs DeleteSnapshot' 'ecs DescribeAvailableResource' \
 	'ecs DescribeDisks' 'ecs DescribeImages' 'ecs DescribeInstances' 'ecs DescribePrice' 'ecs DescribeSecurityGroups' \
 	'ecs DescribeSnapshots' 'ecs DescribeTaskAttribute' 'ecs DescribeTasks' 'ecs ExportImage' 'ecs RunInstances' \

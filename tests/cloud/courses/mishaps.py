@@ -91,6 +91,41 @@ def forgotten(folder):
             check_clean(emulator.state(), images=None)
 
 
+def disk_left_behind(folder):
+    """Of four data disks one was taken out of the instance, one is not to go with it, one was given to another job and one to
+    somebody's instance. `clean` of the job removes the first two, with the state directory and without; then the third goes by
+    its own tag, and the fourth stays."""
+    with Emulator(folder, real_instances=False) as emulator:
+        for lost in (False, True):
+            emulator.ask("POST", "reset", {})
+            job = Job(os.path.join(folder, "lost" if lost else "kept"), emulator, way="direct",
+                      **{**BEIJING, "disks": [{"size_gib": 20}] * 4})
+            job.run()
+            things = lambda kind: emulator.state()["things"].get(kind, [])
+            wait_until("instance", 300, lambda: job.ended() or any(i["status"] == "Running" for i in things("instance")))
+            job.process.kill()
+            job.process.wait()
+            ours = things("instance")[0]["tags"]["coldlift-job"]
+            disks = sorted((d for d in things("disk") if d["type"] == "data"), key=lambda d: d["n"])
+            out, stays, other, lent = [d["id"] for d in disks]
+            alone = {"instance": "", "status": "Available", "device": ""}
+            emulator.ask("PATCH", f"things/disk/{out}", alone)
+            emulator.ask("PATCH", f"things/disk/{stays}", {"delete_with_instance": False})
+            emulator.ask("PATCH", f"things/disk/{other}", {**alone, "tags": {"coldlift-job": "j-0123456789abcdef"}})
+            emulator.ask("PATCH", f"things/disk/{lent}", {"instance": "i-of-somebody"})
+            if lost:
+                shutil.rmtree(job.state)
+                os.makedirs(job.state)
+            for words, left in (((ours,), [other, lent]), ((), [lent])):
+                job.clean(*words)
+                state = emulator.state()
+                if sorted(state["left_over"]) != sorted(f"disk {ident}" for ident in left) or state["errors"]:
+                    raise Failed(f"after clean {words} there is {state['left_over']}, not {left}; {state['errors']}")
+            deleted = [c["params"]["DiskId"] for c in emulator.calls() if c["action"] == "DeleteDisk"]
+            if sorted(deleted) != sorted([out, stays, other]):
+                raise Failed(f"deleted {deleted}")
+
+
 # Codes that ask for another try, by the action that they come from; a job meets all of them on its way and ends well.
 AGAIN = {
     "CreateVpc": "Throttling Throttling.User Throttling.Api Throttling.ConcurrentLimitExceeded Rejected.Throttling",

@@ -6,6 +6,7 @@ GET sessions: the secrets and tokens of all sessions that were given out.
 POST reset: begin anew. POST faults: add a rule (faults.py); DELETE faults. PATCH config: lay over. POST buckets/NAME: make one.
 metadata/...: what the instance metadata service would say, with the configuration's metadata_role.
 POST crash/ID: an instance loses its power, and boots again.
+PATCH things/KIND/ID: lay over what is known of a thing, as somebody may have changed it by hand.
 POST kill/ID/NAME: processes of it are killed. GET disk/ID, PUT disk/ID?offset=N: a disk's bytes, as if something in the instance had written them.
 """
 
@@ -99,6 +100,9 @@ async def handle(cloud, request, path):
             machine = cloud.store.get("instance", words[1], "InvalidInstanceId.NotFound")._machine
             await machine.stop(True)
             await machine.start()
+            return web.json_response({})
+        if words[0] == "things" and len(words) == 3 and request.method == "PATCH":
+            vars(cloud.store.get(words[1], words[2], "InvalidParameter")).update(await request.json())
             return web.json_response({})
         if words[0] == "kill" and len(words) == 3 and request.method == "POST":
             machine = cloud.store.get("instance", words[1], "InvalidInstanceId.NotFound")._machine
