@@ -24,7 +24,7 @@ copy_is_equal
 (cd "$vm_dir/state/artefacts" && sha256sum inventory.json plan.json verify.json verify.leaves) >"$vm_dir/sums"
 
 # Its disk is as large, and from the same maker.
-dd if="$disk" of="$vm_dir/first" bs=1M skip=40 count=4 status=none
+dd if="$disk" of="$vm_dir/was" bs=1M skip=40 count=4 status=none
 head -c 4M /dev/urandom | dd of="$disk" bs=1M seek=40 conv=notrunc status=none
 before=$(sha256sum <"$disk")
 copy_boot second '{"compression": 0}' "${nvme[@]}" -set device.net0.mac=52:54:00:12:34:99 \
@@ -38,7 +38,7 @@ vm_stop second
 (cd "$vm_dir/state/artefacts" && sha256sum --quiet -c "$vm_dir/sums") || fail "what belongs to the first copy was overwritten"
 copy_is_equal
 
-dd if="$vm_dir/first" of="$disk" bs=1M seek=40 conv=notrunc status=none
+dd if="$vm_dir/was" of="$disk" bs=1M seek=40 conv=notrunc status=none
 copy_boot third '{"compression": 0}' "${nvme[@]}" -set device.net0.mac=52:54:00:12:34:98 \
 	-uuid 564d9a3c-7f10-2be1-9c44-0e1d5b7a6f01
 vm_wait third 600 'Finished|InError'
