@@ -110,7 +110,8 @@ static const struct advice {
 	 "version, or set digest to xxh3-128, which finds damage but no tampering."},
 	{"LEAVES_INVALID", "Take verify.leaves of the same run as verify.json, or leave --leaves "
 			   "out: the proof itself does not need it."},
-	{"LISTEN_FAILED", "On the receiver: give an address of this machine with --listen."},
+	{"LISTEN_FAILED", "On the receiver: give an address of this machine with --listen, and "
+			  "ports that the user who starts it may use (1024 and above)."},
 	{"LVM_INVALID", "Check the volume group on the source (vgck), or leave the disk out with "
 			"\"exclude_disks\"."},
 	{"MAP_INVALID", "Remove copy.map and start again, so that it is made anew."},
@@ -171,6 +172,9 @@ static const struct advice {
 	 "else has arrived."},
 	{"STATE_IN_USE",
 	 "On the receiver: another receiver runs with this state directory. End it first."},
+	{"STATE_UNUSABLE",
+	 "On the receiver: name with --state a directory that the user who starts "
+	 "it may write to, on a local file system that is not read-only."},
 	{"TABLE_INVALID", "Repair the partition table on the source (sgdisk --verify), or leave "
 			  "the disk out with \"exclude_disks\"."},
 	{"TARGET_CHANGED",
@@ -180,10 +184,14 @@ static const struct advice {
 	{"TARGET_FULL", "Make room on the receiver, then start again; what arrived is kept."},
 	{"TARGET_INVALID", "Use receiver and migrator of the same version; a file that is given is "
 			   "the receiver's answer to GET /v1/target, unchanged."},
-	{"TARGET_IN_USE", "On the receiver: unmount or stop what uses the target disk."},
+	{"TARGET_IN_USE",
+	 "On the receiver: unmount or stop what uses the target disk, or name other targets."},
 	{"TARGET_SIZE_DIFFERS",
 	 "This receiver holds another machine's disks. Start one with an empty state directory."},
 	{"TARGET_TOO_SMALL", "Give the receiver a larger disk, then start again."},
+	{"TARGET_UNUSABLE",
+	 "On the receiver: name with --files a directory that the user who starts it may write to, "
+	 "or with --device block devices that are there."},
 	{"TARGET_WRITE_ERROR",
 	 "The receiver could not write. Look at its log and its disk, then start again."},
 	{"TLS_FAILED", "The two ends do not agree on TLS. Check that nothing in between opens it "

@@ -255,12 +255,8 @@ static int open_vault(struct receiver *r, const struct receiver_options *o, stru
 				  .files_dir = o->files_dir,
 				  .devices = o->devices,
 				  .device_count = o->device_count};
-	int rc = io_mkdir(o->state_dir, 0700);
+	int rc = setup_directories(o, owner);
 
-	if (rc == 0 && o->files_dir)
-		rc = io_mkdir(o->files_dir, 0700);
-	if (rc == 0 && o->confine)
-		rc = owner_settle(o->state_dir, o->files_dir, owner);
 	v.owner = *owner;
 	return rc < 0 ? rc : vault_start(&v, o->confine, &r->vault);
 }
@@ -293,6 +289,17 @@ static int prepare(struct receiver *r, const struct receiver_options *o)
 	return rc;
 }
 
+/* A code for a failure that has none of its own. */
+static int coded(int rc, const char *code)
+{
+	char reason[ERR_REASON_MAX];
+
+	if (*err_code())
+		return rc;
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	return fail_code(rc, rc == -ENOSPC || rc == -EDQUOT ? "TARGET_FULL" : code, "%s", reason);
+}
+
 static int begin(struct receiver_whole *w, const struct receiver_options *o)
 {
 	struct receiver *r = &w->r;
@@ -300,6 +307,8 @@ static int begin(struct receiver_whole *w, const struct receiver_options *o)
 		.vault = r->vault, .device_count = o->device_count, .commit_ms = o->commit_ms};
 	int rc = disks_open(&d, &r->disks);
 
+	if (rc < 0)
+		rc = coded(rc, "TARGET_UNUSABLE");
 	if (rc == 0)
 		rc = upload_start(r->disks, r->vault, &r->uploader, &r->upload);
 	if (rc == 0)
@@ -320,7 +329,7 @@ static struct receiver_whole *new_receiver(void)
 
 	if (!w)
 		return NULL;
-	r->lock_fd = r->control_fd = r->data_fd = r->uploader.socket = -1;
+	r->lock_fd = r->files_lock_fd = r->control_fd = r->data_fd = r->uploader.socket = -1;
 	pthread_mutex_init(&r->conns_lock, NULL);
 	pthread_cond_init(&r->conns_changed, NULL);
 	r->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -342,6 +351,7 @@ int receiver_start(const struct receiver_options *o, struct receiver **out)
 	if (rc == 0)
 		rc = begin(w, o);
 	if (rc < 0) {
+		rc = coded(rc, "RECEIVER_FAILED");
 		receiver_stop(r);
 		return rc;
 	}
@@ -352,6 +362,7 @@ int receiver_start(const struct receiver_options *o, struct receiver **out)
 int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION_TEXT])
 {
 	const struct vault_options v = {.state_dir = o->state_dir};
+	struct receiver_options state_only = *o;
 	struct receiver_whole *w = new_receiver();
 	struct receiver *r = &w->r;
 	struct owner owner = {0};
@@ -361,13 +372,14 @@ int receiver_prepare(const struct receiver_options *o, char text[WIRE_ACTIVATION
 		return fail(ENOMEM, "memory for the receiver");
 	r->control_port = o->control_port;
 	r->data_port = o->data_port;
-	rc = io_mkdir(o->state_dir, 0700);
-	if (rc == 0)
-		rc = owner_settle(o->state_dir, NULL, &owner);
+	/* Made as the receiver's that will be confined. */
+	state_only.files_dir = NULL;
+	state_only.confine = true;
+	rc = setup_directories(&state_only, &owner);
 	if (rc == 0)
 		rc = vault_start(&v, false, &r->vault);
 	if (rc == 0)
-		rc = setup_state(o, &owner, r);
+		rc = setup_state(&state_only, &owner, r);
 	if (rc == 0)
 		rc = setup_activation(o, r);
 	if (rc == 0)
@@ -403,8 +415,9 @@ void receiver_stop(struct receiver *r)
 	token_free(r->token);
 	vault_stop(r->vault);
 	wire_identity_free(r->identity);
-	for (size_t i = 0; i < 4; i++) {
-		const int fds[] = {r->control_fd, r->data_fd, r->stop_fd, r->lock_fd};
+	for (size_t i = 0; i < 5; i++) {
+		const int fds[] = {r->control_fd, r->data_fd, r->stop_fd, r->lock_fd,
+				   r->files_lock_fd};
 
 		if (fds[i] >= 0)
 			close(fds[i]);

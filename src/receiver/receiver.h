@@ -40,8 +40,9 @@ struct receiver_options {
 /*
  * Open everything and listen; serves from the moment it returns. With confine the whole process is
  * changed for good, also when it fails, and may have one thread when it calls. Codes: STATE_IN_USE
- * (another receiver has the state directory), TARGET_IN_USE, JOURNAL_*, IDENTITY_DAMAGED, TOKEN_*,
- * PORT_IN_USE, USER_UNKNOWN, CONFINE_FAILED.
+ * (another receiver has the state directory), STATE_UNUSABLE, TARGET_IN_USE, TARGET_UNUSABLE,
+ * TARGET_FULL, JOURNAL_*, IDENTITY_DAMAGED, TOKEN_*, PORT_IN_USE, LISTEN_FAILED, USER_UNKNOWN,
+ * CONFINE_FAILED, and RECEIVER_FAILED for the rest.
  */
 int receiver_start(const struct receiver_options *o, struct receiver **out);
 

@@ -42,7 +42,7 @@ struct receiver {
 	struct uploader uploader; /* the process; none in unit tests */
 	struct upload *upload;
 	bool list_ok;
-	int lock_fd, control_fd, data_fd, stop_fd;
+	int lock_fd, files_lock_fd, control_fd, data_fd, stop_fd;
 	uint16_t control_port, data_port;
 	char host[WIRE_HOST_MAX + 1]; /* this machine's address */
 	char activation[WIRE_ACTIVATION_TEXT];

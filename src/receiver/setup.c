@@ -41,7 +41,8 @@ int setup_listen(const char *address, uint16_t port, int *fd_out, uint16_t *port
 		const char *host = address ? address : i == 0 ? "::" : "0.0.0.0";
 
 		if (getaddrinfo(host, service, &hints, &list) != 0)
-			return fail(EINVAL, "%s is not an address to listen on", host);
+			return fail_code(EINVAL, "LISTEN_FAILED",
+					 "%s is not an address to listen on", host);
 		fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		error = errno;
 		if (fd >= 0) {
@@ -88,6 +89,62 @@ static void own_address(char out[WIRE_HOST_MAX + 1])
 	freeifaddrs(list);
 }
 
+/* A code for a failure with a directory that has none of its own. */
+static int unusable(int rc, const char *code, const char *path)
+{
+	char reason[ERR_REASON_MAX];
+
+	if (rc == 0 || *err_code())
+		return rc;
+	snprintf(reason, sizeof(reason), "%s", err_reason());
+	return rc == -ENOSPC || rc == -EDQUOT
+		       ? fail_code(rc, "TARGET_FULL", "there is no room in %s: %s", path, reason)
+		       : fail_code(rc, code, "%s cannot be used: %s", path, reason);
+}
+
+static int check_directory(const char *path)
+{
+	CLEANUP_CLOSE int fd = io_open(path, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd < 0)
+		return fd;
+	return faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ? fail(errno, "write to %s", path)
+							       : 0;
+}
+
+static int check_directories(const struct receiver_options *o)
+{
+	int rc = check_directory(o->state_dir);
+
+	if (rc < 0)
+		return unusable(rc, "STATE_UNUSABLE", o->state_dir);
+	rc = o->files_dir ? check_directory(o->files_dir) : 0;
+	return rc < 0 ? unusable(rc, "TARGET_UNUSABLE", o->files_dir) : 0;
+}
+
+int setup_directories(const struct receiver_options *o, struct owner *owner)
+{
+	int rc = io_mkdir(o->state_dir, 0700);
+
+	if (rc < 0)
+		return unusable(rc, "STATE_UNUSABLE", o->state_dir);
+	rc = o->files_dir ? io_mkdir(o->files_dir, 0700) : 0;
+	if (rc < 0)
+		return unusable(rc, "TARGET_UNUSABLE", o->files_dir);
+	/* As who we are, and then as the owner. */
+	rc = check_directories(o);
+	if (rc == 0 && o->confine)
+		rc = unusable(owner_settle(o->state_dir, o->files_dir, owner), "STATE_UNUSABLE",
+			      o->state_dir);
+	if (rc == 0)
+		rc = owner_enter(owner);
+	if (rc == 0) {
+		rc = check_directories(o);
+		rc = owner_leave(owner) < 0 && rc == 0 ? -EPERM : rc;
+	}
+	return rc;
+}
+
 static int take_lock(const char *dir, int *fd)
 {
 	char path[4096];
@@ -99,6 +156,19 @@ static int take_lock(const char *dir, int *fd)
 	if (flock(*fd, LOCK_EX | LOCK_NB) < 0)
 		return fail_code(EBUSY, "STATE_IN_USE",
 				 "another receiver is running with the state directory %s", dir);
+	return 0;
+}
+
+/* Also where there is no disk yet: the first plan of each would make one of the same name. */
+static int take_files_lock(const char *dir, int *fd)
+{
+	*fd = io_open(dir, O_RDONLY | O_DIRECTORY, 0);
+	if (*fd < 0)
+		return *fd;
+	/* A file system that locks no directories leaves it at the locks of the disks. */
+	if (flock(*fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return fail_code(EBUSY, "TARGET_IN_USE",
+				 "another receiver is running with the files in %s", dir);
 	return 0;
 }
 
@@ -131,10 +201,13 @@ int setup_state(const struct receiver_options *o, const struct owner *owner, str
 		rc = owner_enter(owner);
 	if (rc == 0) {
 		rc = take_lock(o->state_dir, &r->lock_fd);
+		if (rc == 0 && o->files_dir)
+			rc = take_files_lock(o->files_dir, &r->files_lock_fd);
 		if (rc == 0)
 			rc = load_identity(o, r);
 		if (rc == 0)
 			rc = token_load(r->vault, &t, &r->token);
+		rc = unusable(rc, "STATE_UNUSABLE", o->state_dir);
 		rc = owner_leave(owner) < 0 && rc == 0 ? -EPERM : rc;
 	}
 	explicit_bzero(given, sizeof(given));

@@ -6,8 +6,15 @@
 #include "receiver/server.h"
 
 /*
- * Be alone with the state directory while r->lock_fd is open, and load identity and token; the
- * vault is there. Codes STATE_IN_USE, TOKEN_FILE_BAD.
+ * Make both directories where they are not there, let the owner have them, and see that he may
+ * write to them. Codes STATE_UNUSABLE, TARGET_UNUSABLE, TARGET_FULL.
+ */
+int setup_directories(const struct receiver_options *o, struct owner *owner);
+
+/*
+ * Be alone with the state directory and that of the files while r->lock_fd and r->files_lock_fd are
+ * open, and load identity and token; the vault is there. Codes STATE_IN_USE, TARGET_IN_USE,
+ * TOKEN_FILE_BAD, STATE_UNUSABLE, TARGET_FULL.
  */
 int setup_state(const struct receiver_options *o, const struct owner *owner, struct receiver *r);
 

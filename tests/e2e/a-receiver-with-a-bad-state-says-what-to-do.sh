@@ -101,12 +101,13 @@ refuses TOKEN_DAMAGED 'token.json' 'Remove token.json'
 restore
 goes_on 0 "the token was restored"
 
-# Two receivers, one disk, each with a state of its own.
+# Two receivers, one disk, each with a state and a directory of its own.
 start_receiver
-mkdir "$work/state2"
+mkdir "$work/state2" "$work/target2"
 rc=0
 cp -a "$journal" "$work/state2/"
-timeout 20 "$RECEIVER" serve --state "$work/state2" --files "$target" --listen 127.0.0.1 --control-port 0 --data-port 0 \
+ln "$target/disk0.raw" "$work/target2/disk0.raw"
+timeout 20 "$RECEIVER" serve --state "$work/state2" --files "$work/target2" --listen 127.0.0.1 --control-port 0 --data-port 0 \
 	>/dev/null 2>"$work/said" || rc=$?
 [ "$rc" -eq 1 ] || fail "a second receiver: status $rc: $(cat "$work/said")"
 grep -q TARGET_IN_USE "$work/said" || fail "a second receiver: $(cat "$work/said")"

@@ -457,19 +457,26 @@ static void a_second_receiver_on_the_same_state_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct receiver_options o = f->options;
-	char other[128];
+	char other[128], files[128], from[160], to[160];
 	struct receiver *r = NULL;
 
 	assert_int_equal(receiver_start(&o, &r), -EBUSY);
 	assert_string_equal(err_code(), "STATE_IN_USE");
-	/* Another state directory, the same files: the disks are locked too. */
+	/* Another state directory, the same files. */
 	snprintf(other, sizeof(other), "%s/other", f->dir);
 	o.state_dir = other;
+	assert_int_equal(receiver_start(&o, &r), -EBUSY);
+	assert_string_equal(err_code(), "TARGET_IN_USE");
+	/* Another directory, with a link to the disk: it is locked too. */
+	assert_int_equal(fixture_plan(f, (uint64_t[]){DISK_BYTES, 0}), 0);
+	snprintf(files, sizeof(files), "%s/other-files", f->dir);
+	snprintf(from, sizeof(from), "%s/disk0.raw", o.files_dir);
+	snprintf(to, sizeof(to), "%s/disk0.raw", files);
+	assert_int_equal(mkdir(files, 0700), 0);
+	assert_int_equal(link(from, to), 0);
+	o.files_dir = files;
 	assert_int_equal(receiver_start(&o, &r), 0);
-	receiver_stop(f->receiver);
-	f->receiver = r;
 	assert_int_equal(wire_activation_parse(receiver_activation(r), &f->activation), 0);
-	assert_int_equal(receiver_start(&f->options, &r), 0);
 	assert_true(fixture_plan(f, (uint64_t[]){DISK_BYTES, 0}) < 0);
 	assert_string_equal(err_code(), "TARGET_IN_USE");
 	receiver_stop(r);
