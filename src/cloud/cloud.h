@@ -227,14 +227,23 @@ struct cloud_thing {
 int cloud_describe(struct cloud *c, enum cloud_kind kind, const char *region, const char *id,
 		   struct arena *a, struct cloud_thing *out);
 
+/* What is NULL is not asked for. */
+struct cloud_list {
+	enum cloud_kind kind;
+	const char *region;
+	const char *name; /* exactly this */
+	const char *tag_key;
+	const char *tag_value; /* of tag_key; NULL: any */
+	/* More parameters of the Describe action: {"ResourceIds": [image]} for export tasks,
+	 * {"InstanceId": id} for disks. */
+	const json_t *filter;
+};
+
 /*
- * All things of a kind with exactly this name and/or this tag (NULL: not asked for; tag_value NULL:
- * any value). FILTER is more parameters of the Describe action, or NULL (for an export task:
- * {"ResourceIds": [image]}; for disks: {"InstanceId": id}). Kinds without tags (export tasks, ENS
- * images): -ENOTSUP when a tag is asked for; use names.
+ * All things that are so. Kinds without tags (export tasks, ENS images): -ENOTSUP when a tag is
+ * asked for; use names.
  */
-int cloud_list(struct cloud *c, enum cloud_kind kind, const char *region, const char *name,
-	       const char *tag_key, const char *tag_value, const json_t *filter, struct arena *a,
+int cloud_list(struct cloud *c, const struct cloud_list *what, struct arena *a,
 	       struct cloud_thing **list, size_t *count);
 
 /*
@@ -258,15 +267,24 @@ enum cloud_wanted {
 	CLOUD_WANT_GONE,
 };
 
+struct cloud_wait {
+	enum cloud_kind kind;
+	const char *region;
+	const char *id;
+	enum cloud_wanted wanted;
+	uint64_t every_ms; /* 0: the kind's usual (5 s; export task 30 s; ENS image 10 s) */
+	uint64_t for_ms;
+	/* Called with each state, if not NULL; what is not 0 ends the wait with ECANCELED. */
+	int (*seen)(void *ctx, const struct cloud_thing *thing);
+	void *ctx;
+};
+
 /*
- * Poll until it is so. every_ms 0: the kind's usual (5 s; export task 30 s; ENS image 10 s).
- * EIO: it failed for good (the state is in the reason). ETIMEDOUT: for_ms are over. A thing that is
- * missing at first is waited for, 2 minutes at most. seen(), if not NULL, is called with each
- * state; not 0 ends the wait with ECANCELED. *out (arena) may be NULL.
+ * Poll until it is so. EIO: it failed for good (the state is in the reason). ETIMEDOUT: for_ms are
+ * over. A thing that is missing at first is waited for, 2 minutes at most. *out (arena) may be
+ * NULL.
  */
-int cloud_wait(struct cloud *c, enum cloud_kind kind, const char *region, const char *id,
-	       enum cloud_wanted wanted, uint64_t every_ms, uint64_t for_ms,
-	       int (*seen)(void *ctx, const struct cloud_thing *thing), void *ctx, struct arena *a,
+int cloud_wait(struct cloud *c, const struct cloud_wait *what, struct arena *a,
 	       struct cloud_thing *out);
 
 /* StopInstance without force (a clean shutdown), or forced; already stopped is success. */

@@ -342,37 +342,38 @@ static bool has_tag(const json_t *item, const char *key, const char *value)
 	return false;
 }
 
-int cloud_list(struct cloud *c, enum cloud_kind kind, const char *region, const char *name,
-	       const char *tag_key, const char *tag_value, const json_t *filter, struct arena *a,
+int cloud_list(struct cloud *c, const struct cloud_list *what, struct arena *a,
 	       struct cloud_thing **list, size_t *count)
 {
-	const struct kind *k = &kinds[kind];
-	CLEANUP_JSON json_t *params = list_params(k, filter);
+	const struct kind *k = &kinds[what->kind];
+	CLEANUP_JSON json_t *params = list_params(k, what->filter);
 	json_t *items = NULL, *item;
 	size_t i;
 	int rc;
 
 	*list = NULL;
 	*count = 0;
-	if (tag_key && !(action_find(k->product, k->list_action)->flags & ACTION_TAGS))
+	if (what->tag_key && !(action_find(k->product, k->list_action)->flags & ACTION_TAGS))
 		return fail(ENOTSUP, "%s: this kind has no tags", k->name);
-	if (tag_key)
-		json_object_set_new(params, "Tag",
-				    json_pack("[{s:s, s:s*}]", "Key", tag_key, "Value", tag_value));
-	if (name && k->name_parameter)
-		json_object_set_new(params, k->name_parameter, json_string(name));
-	rc = cloud_call_pages(c, k->product, region, k->list_action, params, k->list_path, &items);
+	if (what->tag_key)
+		json_object_set_new(
+			params, "Tag",
+			json_pack("[{s:s, s:s*}]", "Key", what->tag_key, "Value", what->tag_value));
+	if (what->name && k->name_parameter)
+		json_object_set_new(params, k->name_parameter, json_string(what->name));
+	rc = cloud_call_pages(c, k->product, what->region, k->list_action, params, k->list_path,
+			      &items);
 	if (rc < 0)
 		return rc;
 	keep(c, items);
 	json_array_foreach (items, i, item) {
 		struct cloud_thing thing;
 
-		rc = thing_read(kind, item, a, &thing);
+		rc = thing_read(what->kind, item, a, &thing);
 		if (rc < 0)
 			return fail_in(rc, "%s", k->list_action);
-		if ((name && strcmp(thing.name, name) != 0) ||
-		    (tag_key && !has_tag(item, tag_key, tag_value)))
+		if ((what->name && strcmp(thing.name, what->name) != 0) ||
+		    (what->tag_key && !has_tag(item, what->tag_key, what->tag_value)))
 			continue;
 		*arena_push(a, list, count) = thing;
 	}

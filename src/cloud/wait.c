@@ -70,24 +70,25 @@ static int judge(struct wait *w, int rc, const struct cloud_thing *t)
 	return 1;
 }
 
-int cloud_wait(struct cloud *c, enum cloud_kind kind, const char *region, const char *id,
-	       enum cloud_wanted wanted, uint64_t every_ms, uint64_t for_ms,
-	       int (*seen)(void *ctx, const struct cloud_thing *thing), void *ctx, struct arena *a,
+int cloud_wait(struct cloud *c, const struct cloud_wait *what, struct arena *a,
 	       struct cloud_thing *out)
 {
-	uint64_t until_ms = clock_ms() + for_ms, step_ms = every_ms ? every_ms : usual_ms(kind);
-	struct wait w = {.wanted = wanted,
-			 .missing_until_ms = clock_ms() + min_of(for_ms, (uint64_t)MISSING_MS)};
+	uint64_t until_ms = clock_ms() + what->for_ms;
+	uint64_t step_ms = what->every_ms ? what->every_ms : usual_ms(what->kind);
+	struct wait w = {.wanted = what->wanted,
+			 .missing_until_ms =
+				 clock_ms() + min_of(what->for_ms, (uint64_t)MISSING_MS)};
 
 	for (;;) {
 		/* One for each look, as a wait may take days. */
 		CLEANUP_ARENA struct arena *one = arena_new();
-		struct cloud_thing thing = {.kind = kind, .id = id, .state = ""};
-		int found = cloud_describe(c, kind, region, id, one, &thing);
+		struct cloud_thing thing = {.kind = what->kind, .id = what->id, .state = ""};
+		int found = cloud_describe(c, what->kind, what->region, what->id, one, &thing);
 		int rc = judge(&w, found, &thing);
 
-		if (found == 0 && seen && seen(ctx, &thing))
-			return fail(ECANCELED, "%s %s: interrupted", cloud_kind_name(kind), id);
+		if (found == 0 && what->seen && what->seen(what->ctx, &thing))
+			return fail(ECANCELED, "%s %s: interrupted", cloud_kind_name(what->kind),
+				    what->id);
 		if (rc < 0)
 			return rc;
 		if (rc == 0 && out && found == 0)
@@ -96,7 +97,8 @@ int cloud_wait(struct cloud *c, enum cloud_kind kind, const char *region, const 
 			return 0;
 		if (clock_ms() >= until_ms)
 			return fail_code(ETIMEDOUT, "CLOUD_WAIT_TOO_LONG",
-					 "%s %s: its state is still %s", cloud_kind_name(kind), id,
+					 "%s %s: its state is still %s",
+					 cloud_kind_name(what->kind), what->id,
 					 found == 0 ? thing.state : "(not there)");
 		rc = cloud_pause(c, step_ms);
 		if (rc < 0)

@@ -84,10 +84,13 @@ static bool goes_by_itself(const struct sweep *s, const struct cloud_thing *disk
 
 static int find_tagged(struct sweep *s, enum cloud_kind kind)
 {
+	const struct cloud_list what = {.kind = kind,
+					.region = s->what->region,
+					.tag_key = PIPE_TAG,
+					.tag_value = s->what->job};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(s->cloud, kind, s->what->region, NULL, PIPE_TAG, s->what->job, NULL,
-			    s->arena, &list, &count);
+	int rc = cloud_list(s->cloud, &what, s->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		const char *job = s->what->job ? s->what->job : job_of(&list[i]);
@@ -147,10 +150,10 @@ static int find_objects(struct sweep *s, const char *prefix)
  * when they are no good, or when it is asked for. */
 static int find_images(struct sweep *s)
 {
+	const struct cloud_list what = {.kind = CLOUD_KIND_ENS_IMAGE};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(s->cloud, CLOUD_KIND_ENS_IMAGE, NULL, NULL, NULL, NULL, NULL, s->arena,
-			    &list, &count);
+	int rc = cloud_list(s->cloud, &what, s->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		const char *end = strstr(list[i].name, "_r"), *digits, *job;
@@ -198,10 +201,11 @@ static int remove_object(struct sweep *s, const char *kind, const char *id, cons
 static int cancel_exports(struct sweep *s, const char *image)
 {
 	CLEANUP_JSON json_t *filter = json_pack("{s:[s]}", "ResourceIds", image);
+	const struct cloud_list what = {
+		.kind = CLOUD_KIND_EXPORT_TASK, .region = s->what->region, .filter = filter};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(s->cloud, CLOUD_KIND_EXPORT_TASK, s->what->region, NULL, NULL, NULL,
-			    filter, s->arena, &list, &count);
+	int rc = cloud_list(s->cloud, &what, s->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		if (list[i].phase == CLOUD_PENDING)
@@ -209,6 +213,21 @@ static int cancel_exports(struct sweep *s, const char *image)
 					  list[i].id);
 	}
 	return rc;
+}
+
+static int remove_thing(struct sweep *s, enum cloud_kind kind, const char *id)
+{
+	const struct cloud_wait gone = {.kind = kind,
+					.region = s->what->region,
+					.id = id,
+					.wanted = CLOUD_WANT_GONE,
+					.every_ms = s->what->poll_ms,
+					.for_ms = PIPE_WAIT_MS};
+	int rc = kind == CLOUD_KIND_IMAGE ? cancel_exports(s, id) : 0;
+
+	if (rc == 0)
+		rc = cloud_delete(s->cloud, kind, s->what->region, id);
+	return rc < 0 ? rc : cloud_wait(s->cloud, &gone, s->arena, NULL);
 }
 
 /* By a process on this host; of another's nothing is known here. */
@@ -224,7 +243,6 @@ static int remove_one(struct sweep *s, const json_t *thing)
 {
 	const char *kind = pipe_option(thing, "kind"), *id = pipe_option(thing, "id");
 	enum cloud_kind k;
-	int rc;
 
 	if (is_running(s, pipe_option(thing, "job"))) {
 		log_warn("%s %s stays: job %s runs on this host", kind, id,
@@ -239,12 +257,7 @@ static int remove_one(struct sweep *s, const json_t *thing)
 	if (strstr(kind, "ens-image") == NULL && cloud_kind_parse(kind, &k) < 0)
 		return 0;
 	log_info("remove %s %s of job %s", kind, id, pipe_option(thing, "job"));
-	rc = k == CLOUD_KIND_IMAGE ? cancel_exports(s, id) : 0;
-	if (rc == 0)
-		rc = cloud_delete(s->cloud, k, s->what->region, id);
-	return rc < 0 ? rc
-		      : cloud_wait(s->cloud, k, s->what->region, id, CLOUD_WANT_GONE,
-				   s->what->poll_ms, PIPE_WAIT_MS, NULL, NULL, s->arena, NULL);
+	return remove_thing(s, k, id);
 }
 
 /* Look, and remove if that is wanted; what was seen for the first time is added to all. */

@@ -99,11 +99,14 @@ int course_intend(struct course *c, json_t *fact, const char *name)
 int course_find_thing(struct course *c, const json_t *fact, enum cloud_kind kind, bool tagged,
 		      const char **id)
 {
+	const struct cloud_list what = {.kind = kind,
+					.region = course_region(c),
+					.name = pipe_option(fact, "name"),
+					.tag_key = tagged ? PIPE_TAG : NULL,
+					.tag_value = tagged ? c->job->id : NULL};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, kind, course_region(c), pipe_option(fact, "name"),
-			    tagged ? PIPE_TAG : NULL, tagged ? c->job->id : NULL, NULL, c->arena,
-			    &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	*id = NULL;
 	for (size_t i = 0; rc == 0 && i < count; i++) {
@@ -127,8 +130,16 @@ static int seen(void *ctx, const struct cloud_thing *thing)
 int course_wait_thing(struct course *c, enum cloud_kind kind, const char *id,
 		      enum cloud_wanted wanted, uint64_t for_ms, struct cloud_thing *out)
 {
-	return cloud_wait(c->cloud, kind, course_region(c), id, wanted, c->cloud_poll_ms, for_ms,
-			  seen, c, c->arena, out);
+	const struct cloud_wait what = {.kind = kind,
+					.region = course_region(c),
+					.id = id,
+					.wanted = wanted,
+					.every_ms = c->cloud_poll_ms,
+					.for_ms = for_ms,
+					.seen = seen,
+					.ctx = c};
+
+	return cloud_wait(c->cloud, &what, c->arena, out);
 }
 
 int course_drop_failed(struct course *c, json_t *fact, json_t *thing, enum cloud_kind kind, int rc)

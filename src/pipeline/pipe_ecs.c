@@ -43,10 +43,11 @@ static int disk_ids(struct course *c, const char *ids[PIPE_DISKS_MAX])
 	CLEANUP_JSON json_t *filter =
 		json_pack("{s:s, s:s}", "InstanceId", course_fact_text(c, "instance", "id"),
 			  "DiskType", "data");
+	const struct cloud_list what = {
+		.kind = CLOUD_KIND_DISK, .region = course_region(c), .filter = filter};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, CLOUD_KIND_DISK, course_region(c), NULL, NULL, NULL, filter,
-			    c->arena, &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		unsigned n;
@@ -230,10 +231,11 @@ static int find_task(struct course *c, const char **id)
 {
 	CLEANUP_JSON json_t *filter =
 		json_pack("{s:[s]}", "ResourceIds", course_fact_text(c, "image", "id"));
+	const struct cloud_list what = {
+		.kind = CLOUD_KIND_EXPORT_TASK, .region = course_region(c), .filter = filter};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, CLOUD_KIND_EXPORT_TASK, course_region(c), NULL, NULL, NULL,
-			    filter, c->arena, &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	*id = NULL;
 	for (size_t i = 0; rc == 0 && i < count; i++) {

@@ -24,10 +24,11 @@ static int import_intend(struct course *c, json_t *fact)
  */
 static int find_image(struct course *c, const json_t *fact, struct cloud_thing *out, bool *found)
 {
+	const struct cloud_list what = {.kind = CLOUD_KIND_ENS_IMAGE,
+					.name = pipe_option(fact, "name")};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, CLOUD_KIND_ENS_IMAGE, NULL, pipe_option(fact, "name"), NULL,
-			    NULL, NULL, c->arena, &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	*found = rc == 0 && count > 0;
 	if (*found)

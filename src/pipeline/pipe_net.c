@@ -54,10 +54,11 @@ const char *course_vswitch(const struct course *c)
 
 static int one_vpc(struct course *c, const char *name, const char **id)
 {
+	const struct cloud_list what = {
+		.kind = CLOUD_KIND_VPC, .region = course_region(c), .name = name};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, CLOUD_KIND_VPC, course_region(c), name, NULL, NULL, NULL,
-			    c->arena, &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	if (rc < 0)
 		return rc;
@@ -77,10 +78,13 @@ static int stocked_vswitch(struct course *c, const char *vpc, const char **id)
 {
 	CLEANUP_JSON json_t *filter = json_pack("{s:s}", "VpcId", vpc);
 	const char *name = pipe_option(c->job->options, "vswitch_name"), *zone;
+	const struct cloud_list what = {.kind = CLOUD_KIND_VSWITCH,
+					.region = course_region(c),
+					.name = *name ? name : NULL,
+					.filter = filter};
 	struct cloud_thing *list;
 	size_t count;
-	int rc = cloud_list(c->cloud, CLOUD_KIND_VSWITCH, course_region(c), *name ? name : NULL,
-			    NULL, NULL, filter, c->arena, &list, &count);
+	int rc = cloud_list(c->cloud, &what, c->arena, &list, &count);
 
 	if (rc == 0 && !count)
 		rc = fail_code(ENOENT, "InvalidVSwitchId.NotFound", "VPC %s has no vSwitch%s%s",

@@ -132,9 +132,16 @@ static const char *create(struct emulated *e, enum cloud_kind kind, json_t *para
 }
 
 static void wait_for(struct emulated *e, enum cloud_kind kind, const char *id,
-		     enum cloud_wanted wanted)
+		     enum cloud_wanted wanted, struct cloud_thing *out)
 {
-	ok(cloud_wait(e->c, kind, REGION, id, wanted, 20, 60000, NULL, NULL, e->a, NULL));
+	const struct cloud_wait what = {.kind = kind,
+					.region = REGION,
+					.id = id,
+					.wanted = wanted,
+					.every_ms = 20,
+					.for_ms = 60000};
+
+	ok(cloud_wait(e->c, &what, e->a, out));
 }
 
 static void a_network_is_made_once(void **state)
@@ -151,12 +158,12 @@ static void a_network_is_made_once(void **state)
 					"coldlift-1")),
 		       "token-vpc");
 	assert_string_equal(e->vpc, again);
-	wait_for(e, CLOUD_KIND_VPC, e->vpc, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_VPC, e->vpc, CLOUD_WANT_READY, NULL);
 	e->vswitch = create(e, CLOUD_KIND_VSWITCH,
 			    tagged(json_pack("{s:s, s:s, s:s}", "ZoneId", REGION "a", "VpcId",
 					     e->vpc, "CidrBlock", "172.16.0.0/24")),
 			    "token-vsw");
-	wait_for(e, CLOUD_KIND_VSWITCH, e->vswitch, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_VSWITCH, e->vswitch, CLOUD_WANT_READY, NULL);
 }
 
 static void a_group_lets_one_address_in(void **state)
@@ -168,7 +175,7 @@ static void a_group_lets_one_address_in(void **state)
 		e, CLOUD_KIND_SECURITY_GROUP,
 		tagged(json_pack("{s:s, s:s}", "VpcId", e->vpc, "SecurityGroupName", "coldlift-1")),
 		"token-sg");
-	wait_for(e, CLOUD_KIND_SECURITY_GROUP, e->group, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_SECURITY_GROUP, e->group, CLOUD_WANT_READY, NULL);
 	rules = json_pack("{s:s, s:[{s:s, s:s, s:s}]}", "SecurityGroupId", e->group, "Permissions",
 			  "IpProtocol", "TCP", "PortRange", "8703/8703", "SourceCidrIp",
 			  "192.0.2.1/32");
@@ -200,12 +207,25 @@ static void an_instance_runs(void **state)
 			"cloud_efficiency", "Size", "20", "DataDisk", "Category", "cloud_essd",
 			"Size", 20, "DeleteWithInstance", 1)),
 		"token-run");
-	ok(cloud_wait(e->c, CLOUD_KIND_INSTANCE, REGION, e->instance, CLOUD_WANT_READY, 20, 60000,
-		      NULL, NULL, e->a, &t));
+	wait_for(e, CLOUD_KIND_INSTANCE, e->instance, CLOUD_WANT_READY, &t);
 	assert_string_equal(t.state, "Running");
 	assert_string_equal(t.name, "No_Delete_SMC_Transition_Instance");
 	assert_non_null(cloud_instance_address(&t, true, e->a));
 	assert_non_null(cloud_instance_address(&t, false, e->a));
+}
+
+static size_t count_of(struct emulated *e, enum cloud_kind kind, const char *name, const char *job)
+{
+	const struct cloud_list what = {.kind = kind,
+					.region = REGION,
+					.name = name,
+					.tag_key = job ? "coldlift" : NULL,
+					.tag_value = job};
+	struct cloud_thing *list;
+	size_t n;
+
+	ok(cloud_list(e->c, &what, e->a, &list, &n));
+	return n;
 }
 
 static void things_are_found_by_name_and_tag(void **state)
@@ -213,25 +233,18 @@ static void things_are_found_by_name_and_tag(void **state)
 	struct emulated *e = *state;
 	static const enum cloud_kind kinds[] = {CLOUD_KIND_VPC, CLOUD_KIND_VSWITCH,
 						CLOUD_KIND_SECURITY_GROUP, CLOUD_KIND_INSTANCE};
+	const struct cloud_list untagged = {
+		.kind = CLOUD_KIND_ENS_IMAGE, .region = REGION, .tag_key = "coldlift"};
 	struct cloud_thing *list;
 	size_t n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		ok(cloud_list(e->c, kinds[i], REGION, NULL, "coldlift", "job-1", NULL, e->a, &list,
-			      &n));
-		assert_int_equal(n, 1);
-		ok(cloud_list(e->c, kinds[i], REGION, NULL, "coldlift", "job-2", NULL, e->a, &list,
-			      &n));
-		assert_int_equal(n, 0);
+		assert_int_equal(count_of(e, kinds[i], NULL, "job-1"), 1);
+		assert_int_equal(count_of(e, kinds[i], NULL, "job-2"), 0);
 	}
-	ok(cloud_list(e->c, CLOUD_KIND_VPC, REGION, "coldlift-1", NULL, NULL, NULL, e->a, &list,
-		      &n));
-	assert_int_equal(n, 1);
-	ok(cloud_list(e->c, CLOUD_KIND_VPC, REGION, "coldlift", NULL, NULL, NULL, e->a, &list, &n));
-	assert_int_equal(n, 0);
-	assert_int_equal(cloud_list(e->c, CLOUD_KIND_ENS_IMAGE, REGION, NULL, "coldlift", NULL,
-				    NULL, e->a, &list, &n),
-			 -ENOTSUP);
+	assert_int_equal(count_of(e, CLOUD_KIND_VPC, "coldlift-1", NULL), 1);
+	assert_int_equal(count_of(e, CLOUD_KIND_VPC, "coldlift", NULL), 0);
+	assert_int_equal(cloud_list(e->c, &untagged, e->a, &list, &n), -ENOTSUP);
 }
 
 /* As something in the instance would: a disk that was never written cannot be kept. */
@@ -252,29 +265,30 @@ static void disks_become_an_image(void **state)
 	struct emulated *e = *state;
 	CLEANUP_JSON json_t *filter =
 		json_pack("{s:s, s:s}", "InstanceId", e->instance, "DiskType", "data");
+	const struct cloud_list what = {
+		.kind = CLOUD_KIND_DISK, .region = REGION, .filter = filter};
 	struct cloud_thing *list, t;
 	size_t n;
 
-	ok(cloud_list(e->c, CLOUD_KIND_DISK, REGION, NULL, NULL, NULL, filter, e->a, &list, &n));
+	ok(cloud_list(e->c, &what, e->a, &list, &n));
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0].parent, e->instance);
 	write_to_disk(e, list[0].id);
 	ok(cloud_instance_stop(e->c, REGION, e->instance, false));
-	wait_for(e, CLOUD_KIND_INSTANCE, e->instance, CLOUD_WANT_STOPPED);
+	wait_for(e, CLOUD_KIND_INSTANCE, e->instance, CLOUD_WANT_STOPPED, NULL);
 	ok(cloud_instance_stop(e->c, REGION, e->instance, false));
 	e->snapshot = create(e, CLOUD_KIND_SNAPSHOT,
 			     tagged(json_pack("{s:s, s:s}", "DiskId", list[0].id, "SnapshotName",
 					      "coldlift-1-disk0")),
 			     "token-snapshot");
-	wait_for(e, CLOUD_KIND_SNAPSHOT, e->snapshot, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_SNAPSHOT, e->snapshot, CLOUD_WANT_READY, NULL);
 	e->image = create(e, CLOUD_KIND_IMAGE,
 			  tagged(json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s}]}", "ImageName",
 					   "coldlift_1", "Platform", "Others Linux", "Architecture",
 					   "x86_64", "DiskDeviceMapping", "SnapshotId", e->snapshot,
 					   "DiskType", "system", "Device", "/dev/xvda")),
 			  "token-image");
-	ok(cloud_wait(e->c, CLOUD_KIND_IMAGE, REGION, e->image, CLOUD_WANT_READY, 20, 60000, NULL,
-		      NULL, e->a, &t));
+	wait_for(e, CLOUD_KIND_IMAGE, e->image, CLOUD_WANT_READY, &t);
 	assert_int_equal(t.percent, 100);
 }
 
@@ -290,7 +304,7 @@ static void an_image_is_exported_and_imported(void **state)
 			 json_pack("{s:s, s:s, s:s, s:s}", "ImageId", e->image, "OSSBucket", BUCKET,
 				   "OSSPrefix", "job1", "ImageFormat", "qcow2"),
 			 NULL);
-	wait_for(e, CLOUD_KIND_EXPORT_TASK, e->task, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_EXPORT_TASK, e->task, CLOUD_WANT_READY, NULL);
 	ok(cloud_export_objects(e->c, REGION, e->task, e->a, &keys, &n));
 	assert_int_equal(n, 1);
 	ok(cloud_object_list(e->c, &(struct cloud_object){REGION, BUCKET, "job1"}, e->a, &objects,
@@ -306,7 +320,7 @@ static void an_image_is_exported_and_imported(void **state)
 				 "linux", "ImageFormat", "qcow2", "TargetOSSRegionId", REGION,
 				 "DiskDeviceMapping", cloud_json_text(e->a, mapping)),
 		       NULL);
-	wait_for(e, CLOUD_KIND_ENS_IMAGE, e->ens_image, CLOUD_WANT_READY);
+	wait_for(e, CLOUD_KIND_ENS_IMAGE, e->ens_image, CLOUD_WANT_READY, NULL);
 	ok(cloud_object_delete(e->c, &(struct cloud_object){REGION, BUCKET, keys[0]}));
 }
 
@@ -430,7 +444,7 @@ static void everything_is_cleaned_up(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
 		ok(cloud_delete(e->c, order[i].kind, REGION, order[i].id));
 		if (order[i].kind != CLOUD_KIND_EXPORT_TASK)
-			wait_for(e, order[i].kind, order[i].id, CLOUD_WANT_GONE);
+			wait_for(e, order[i].kind, order[i].id, CLOUD_WANT_GONE, NULL);
 		ok(cloud_delete(e->c, order[i].kind, REGION, order[i].id));
 	}
 	const char *const left[] = {"python3", "-c",
