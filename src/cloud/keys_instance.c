@@ -14,9 +14,10 @@
 #include "cloud/private.h"
 #include "cloud/text.h"
 
-#define METADATA    "http://100.100.100.200"
-#define ROLES	    "/latest/meta-data/ram/security-credentials/"
-#define TIMEOUT_MS  5000
+#define METADATA  "http://100.100.100.200"
+#define ROLES	  "/latest/meta-data/ram/security-credentials/"
+#define ABSENT_MS 5000 /* the vendor's address answers soon, or is not there as on most machines \
+			*/
 #define CONNECT_MS  1500
 #define TOKEN_TTL_S "300"
 #define REPLY_MAX   (64u << 10)
@@ -33,9 +34,14 @@ static int ask(struct cloud *c, const char *method, const char *path, const char
 	struct http_request r =
 		HTTP_REQUEST(.what = "instance metadata", .method = method,
 			     .url = arena_printf(a, "%s%s", base_url(c), path), .headers = &headers,
-			     .timeout_ms = TIMEOUT_MS, .connect_ms = CONNECT_MS, .direct = true,
+			     .timeout_ms = ABSENT_MS, .connect_ms = CONNECT_MS, .direct = true,
 			     .reply_max_bytes = REPLY_MAX);
 
+	/* One that was named is there, and may be slow. */
+	if (c->o.metadata_endpoint) {
+		r.timeout_ms = cloud_call_timeout_ms(c);
+		r.connect_ms = 0;
+	}
 	if (strcmp(method, "PUT") == 0)
 		sign_add(a, &headers, "X-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_TTL_S);
 	if (token)
@@ -127,8 +133,8 @@ int keys_from_uri(struct cloud *c, struct keyset *k)
 	struct sign_pairs headers = {0};
 	struct http_request q =
 		HTTP_REQUEST(.what = "credentials_uri", .method = "GET", .url = c->credentials->uri,
-			     .headers = &headers, .timeout_ms = TIMEOUT_MS,
-			     .connect_ms = CONNECT_MS, .reply_max_bytes = REPLY_MAX,
+			     .headers = &headers, .timeout_ms = cloud_call_timeout_ms(c),
+			     .reply_max_bytes = REPLY_MAX,
 			     .direct = http_is_loopback(c->credentials->uri));
 	int rc = http_perform(c->http, &q, a, &r);
 

@@ -11,7 +11,6 @@
 #include "cloud/endpoint.h"
 #include "cloud/text.h"
 
-#define TIMEOUT_MS  60000
 #define VALID_MAX_S 604800
 
 static const char *object_url(struct arena *a, const struct endpoint *e,
@@ -51,7 +50,7 @@ static int send_once(struct cloud *c, const struct oss_call *o, const char *what
 	if (rc < 0)
 		return rc;
 	if (!o->bulk)
-		h.timeout_ms = c->o.call_timeout_ms ? c->o.call_timeout_ms : TIMEOUT_MS;
+		h.timeout_ms = cloud_call_timeout_ms(c);
 	q.time_s = cloud_now(c);
 	if (c->o.oss_signature == CLOUD_SIGNATURE_OLD)
 		sign_oss_v1(a, &q, &s);

@@ -19,6 +19,12 @@ struct cloud {
 	json_t *kept; /* the items of the last list, which things borrow */
 };
 
+/* One exchange may take so long. */
+static inline uint64_t cloud_call_timeout_ms(const struct cloud *c)
+{
+	return c->o.call_timeout_ms ? c->o.call_timeout_ms : 60000;
+}
+
 /* ---- tries ---- */
 
 /*

@@ -13,7 +13,6 @@
 #include "cloud/private.h"
 #include "cloud/text.h"
 
-#define TIMEOUT_MS	60000
 #define QUERY_MAX_BYTES 4096 /* what is longer goes as a form: V1 is the signature that can */
 #define PAGES_MAX	1000
 
@@ -70,7 +69,7 @@ static int send_once(const struct rpc *r, struct arena *a, struct http_reply *re
 		    strlen(sign_query(a, r->params)) > QUERY_MAX_BYTES;
 	struct http_request h =
 		HTTP_REQUEST(.what = r->what, .method = "POST",
-			     .timeout_ms = c->o.call_timeout_ms ? c->o.call_timeout_ms : TIMEOUT_MS,
+			     .timeout_ms = cloud_call_timeout_ms(c),
 			     .once = !(r->action->flags & (ACTION_READ | ACTION_AGAIN)));
 	struct sign_rpc q = {.method = "POST",
 			     .host = r->host,
