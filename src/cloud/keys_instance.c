@@ -14,10 +14,9 @@
 #include "cloud/private.h"
 #include "cloud/text.h"
 
-#define METADATA  "http://100.100.100.200"
-#define ROLES	  "/latest/meta-data/ram/security-credentials/"
-#define ABSENT_MS 5000 /* the vendor's address answers soon, or is not there as on most machines \
-			*/
+#define METADATA    "http://100.100.100.200"
+#define ROLES	    "/latest/meta-data/ram/security-credentials/"
+#define ABSENT_MS   5000 /* it answers soon, or is not there, as on most machines */
 #define CONNECT_MS  1500
 #define TOKEN_TTL_S "300"
 #define REPLY_MAX   (64u << 10)
