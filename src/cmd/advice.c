@@ -182,6 +182,9 @@ static const struct advice {
 	{"TARGET_FAILED",
 	 "The receiver's disk fails. Look at its kernel log, replace it, and start again."},
 	{"TARGET_FULL", "Make room on the receiver, then start again; what arrived is kept."},
+	{"TARGET_HOLDS_MACHINE",
+	 "Send the image to a receiver of its own; or say --overwrite, if that "
+	 "machine's copy is not needed any more."},
 	{"TARGET_INVALID", "Use receiver and migrator of the same version; a file that is given is "
 			   "the receiver's answer to GET /v1/target, unchanged."},
 	{"TARGET_IN_USE",

@@ -160,6 +160,46 @@ static int add_image(struct image *image, bool whole)
 		       : add_partitions(image, &table);
 }
 
+/* An artefact of the receiver; *out stays NULL where it has none. */
+static int fetch(struct wire_control *control, const char *path, json_t **out)
+{
+	CLEANUP_FREE char *text = NULL;
+	unsigned status = 0;
+	size_t bytes;
+	int rc = wire_control_fetch(control, path, &status, &text, &bytes);
+
+	if (rc < 0)
+		return status == 404 ? 0 : rc;
+	return json_parse(text, bytes, path, out);
+}
+
+/*
+ * What `migrator run` has copied there is not overwritten unasked. Its plan has a version, ours has
+ * none; copy-state.json says that the copy was begun. One image over another is the sender's own
+ * affair: it has no identity to go by, and a newer state of it is meant to be sent like that.
+ */
+static int check_holder(struct wire_control *control)
+{
+	CLEANUP_JSON json_t *plan = NULL;
+	CLEANUP_JSON json_t *state = NULL;
+	CLEANUP_JSON json_t *inventory = NULL;
+	const char *name;
+	int rc = fetch(control, "/v1/artefact/plan.json", &plan);
+
+	if (rc < 0 || !json_object_get(plan, "version"))
+		return rc;
+	rc = fetch(control, "/v1/artefact/copy-state.json", &state);
+	if (rc < 0 || !state)
+		return rc;
+	rc = fetch(control, "/v1/artefact/inventory.json", &inventory);
+	if (rc < 0)
+		return rc;
+	name = json_string_value(json_object_get(json_object_get(inventory, "guest"), "hostname"));
+	return fail_code(EEXIST, "TARGET_HOLDS_MACHINE",
+			 "the receiver holds the copy of a machine%s%.64s", name ? ", " : "",
+			 name ? name : "");
+}
+
 /* The receiver makes its disks by a plan's sizes; this is the least of a plan. */
 static int announce(const struct copy_args *args, const struct map *map)
 {
@@ -178,6 +218,11 @@ static int announce(const struct copy_args *args, const struct map *map)
 	if (!text)
 		return fail(ENOMEM, "memory for the plan that the receiver gets");
 	rc = wire_control_open(&args->activation, CONTROL_TIMEOUT_MS, &control);
+	if (rc == 0 && !args->overwrite) {
+		rc = check_holder(control);
+		if (rc < 0)
+			return rc;
+	}
 	if (rc == 0)
 		rc = wire_control_put_plan(control, text, strlen(text));
 	return rc < 0 ? fail_in(rc, "tell the receiver the sizes of its disks") : 0;

@@ -39,6 +39,7 @@ enum {
 	OPT_RESCUE,
 	OPT_RUN_ID,
 	OPT_WHOLE,
+	OPT_OVERWRITE,
 	OPT_PROOF,
 	OPT_HOLES,
 	OPT_NO_EXTENSION,
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
 	{"rescue-s", required_argument, NULL, OPT_RESCUE},
 	{"run-id", required_argument, NULL, OPT_RUN_ID},
 	{"whole", no_argument, NULL, OPT_WHOLE},
+	{"overwrite", no_argument, NULL, OPT_OVERWRITE},
 	{"proof", required_argument, NULL, OPT_PROOF},
 	{"holes-max", required_argument, NULL, OPT_HOLES},
 	{"no-extension", no_argument, NULL, OPT_NO_EXTENSION},
@@ -97,6 +99,7 @@ void copy_args_help(const char *synopsis)
 	       "  --timeout-s N        give up a connection on which nothing moves, default 60\n"
 	       "  --run-id HEX         64 digits; what is durable under it is skipped unread\n"
 	       "  --whole              (send) take no file system apart\n"
+	       "  --overwrite          (send) also where the receiver has a machine's copy\n"
 	       "  --proof DIR          verify at the end; verify.json and verify.leaves go there\n"
 	       "  --holes-max N        so many places may be unreadable and become zeros, default "
 	       "0\n"
@@ -194,6 +197,9 @@ static int take_option(struct copy_args *args, int option)
 		return CMD_USAGE;
 	case OPT_WHOLE:
 		args->whole = true;
+		return 0;
+	case OPT_OVERWRITE:
+		args->overwrite = true;
 		return 0;
 	case OPT_PROOF:
 		args->proof = optarg;

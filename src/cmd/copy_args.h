@@ -24,6 +24,7 @@ struct copy_args {
 	const char *map;
 	bool have_run_id;
 	bool whole;	    /* send: take no file system apart */
+	bool overwrite;	    /* send: also a machine's copy */
 	const char *proof;  /* verify afterwards; verify.json and verify.leaves go to this folder */
 	uint64_t holes_max; /* so many places may be unreadable */
 	const struct disk_layout *layout; /* to name what cannot be read; NULL: not named */
