@@ -5,7 +5,9 @@
 # shellcheck source=tests/proto/lib-receiver.sh
 . "$(dirname "$0")/lib-receiver.sh"
 requires python3 xxhsum zstd
-start_receiver
+# What is asked for by DURABLE is durable, and nothing else meanwhile.
+seldom=(--commit-ms 60000)
+start_receiver "${seldom[@]}"
 size=$((8 * 1048576 + 4097)) # the last chunk is short, and its last block has one byte
 size=$(((size + 511) / 512 * 512))
 put_plan "$size"
@@ -36,7 +38,7 @@ class Refused(Exception):
 class Client:
     def __init__(self, run, window=0, kind=KIND, near=False):
         self.kind = kind
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=300)
         assert self.read(18) == struct.pack(">QQH", 0x4E42444D41474943, IHAVEOPT, 3)
         self.send(struct.pack(">I", 3))
         assert self.option(5)[-1][0] == 1
@@ -371,11 +373,11 @@ for kind in 1 2; do
 	end_receiver TERM
 	rm -r "$work/state" "$work/files"
 	mkdir "$work/files"
-	start_receiver
+	start_receiver "${seldom[@]}"
 	put_plan "$size"
 	run_client write
 	end_receiver KILL
-	start_receiver
+	start_receiver "${seldom[@]}"
 	run_client again
 	at=$((8 * 1048576 + 4096))
 	byte=$(dd if="$work/files/disk0.raw" bs=1 skip=$at count=1 status=none | od -An -tu1)
@@ -383,11 +385,11 @@ for kind in 1 2; do
 	run_client readback
 	run_client other
 	end_receiver KILL
-	start_receiver
+	start_receiver "${seldom[@]}"
 	run_client stays
 	end_receiver TERM
 	rm -r "$work/state" "$work/files"
 	mkdir "$work/files"
-	start_receiver
+	start_receiver "${seldom[@]}"
 	put_plan "$size"
 done

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import sys
+import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
@@ -79,16 +80,20 @@ def call(pid, kept, word):
 
 def main():
     pid = int(sys.argv[1])
-    try:
-        ptrace(ATTACH, pid)
-    except OSError as why:
-        print(why)
-        return 77
-    wait_stop(pid)
     kept = Regs()
-    ptrace(GETREGS, pid, 0, ctypes.addressof(kept))
-    code = ptrace(PEEKDATA, pid, kept.rip - 2) & 0xffff
-    if code != 0x050f:
+    for _ in range(600):
+        try:
+            ptrace(ATTACH, pid)
+        except OSError as why:
+            print(why)
+            return 77
+        wait_stop(pid)
+        ptrace(GETREGS, pid, 0, ctypes.addressof(kept))
+        if ptrace(PEEKDATA, pid, kept.rip - 2) & 0xffff == 0x050f:
+            break
+        ptrace(DETACH, pid)  # it is at work; later it waits
+        time.sleep(0.1)
+    else:
         sys.exit(f"process {pid} does not wait in a system call")
     for word in sys.argv[2:]:
         print(word, call(pid, kept, word), flush=True)

@@ -57,7 +57,7 @@ start_receiver() { # [OPTION...]
 }
 
 control() { # METHOD PATH [BODY]
-	curl -sS --max-time 20 --cacert "$work/state/cert.pem" -X "$1" -H "Authorization: Bearer $token" \
+	curl -sS --max-time 300 --cacert "$work/state/cert.pem" -X "$1" -H "Authorization: Bearer $token" \
 		${3+--data-binary "$3"} "https://127.0.0.1:$control_port$2"
 }
 

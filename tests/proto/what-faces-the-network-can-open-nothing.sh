@@ -11,11 +11,19 @@ start_receiver
 put_plan $((32 * 1048576))
 head -c $((32 * 1048576)) /dev/urandom >"$work/data"
 nbdcopy --connections=2 "$work/data" "$(uri "$token/disk0")"
-keeper=$(pgrep -P "$receiver_pid" -x recv-keeper) uploader=$(pgrep -P "$receiver_pid" -x recv-uploader)
-
 fact() { # PID NAME: a line of its status
 	sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
 }
+# The uploader gives up its privileges by itself, while the server begins: it may not have come so far yet.
+part() { # NAME: the process of the receiver
+	local pid
+	for _ in $(seq 1200); do
+		if pid=$(pgrep -P "$receiver_pid" -x "$1") && [ "$(fact "$pid" Seccomp)" = 2 ]; then break; fi
+		sleep 0.05
+	done
+	echo "$pid"
+}
+keeper=$(part recv-keeper) uploader=$(part recv-uploader)
 unprivileged() { # NAME PID USER
 	for thread in /proc/"$2"/task/*; do
 		pid=${thread##*/}
@@ -131,7 +139,7 @@ mkdir -m 700 "$work/state" "$work/files"
 chown 12345:12346 "$work/state" "$work/files"
 start_receiver
 put_plan 1048576
-keeper=$(pgrep -P "$receiver_pid" -x recv-keeper)
+keeper=$(part recv-keeper)
 [ "$(fact "$keeper" Uid | cut -f 1),$(fact "$keeper" Gid | cut -f 1),$(fact "$keeper" CapEff)" = 12345,12346,0000000000000000 ] ||
 	{ echo "the keeper is not the state's owner"; exit 1; }
 [ "$(stat -c %u "$work/files/disk0.raw")" = 12345 ]
@@ -142,7 +150,7 @@ echo other >"$work/files/other"
 : >"$work/log"
 start_receiver
 put_plan 1048576
-keeper=$(pgrep -P "$receiver_pid" -x recv-keeper)
+keeper=$(part recv-keeper)
 [ "$(fact "$keeper" Uid | cut -f 1),$(fact "$keeper" CapEff)" = 65533,0000000000000002 ] || { echo "the keeper cannot work"; exit 1; }
 grep -q "$work/files has other things in it" "$work/log" || { echo "it is not said"; exit 1; }
 [ "$(stat -c %u "$work/files" "$work/files/other" | sort -u)" = 0 ] || { echo "the directory was handed over"; exit 1; }
