@@ -23,7 +23,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 MIB = 1 << 20
-LIMIT_S = 250
+LIMIT_S = 1000  # ends what hangs; nothing is judged by it
 
 _lzma = ctypes.CDLL(ctypes.util.find_library("lzma") or "liblzma.so.5")
 _lzma.lzma_crc64.restype = ctypes.c_uint64
@@ -56,6 +56,13 @@ def free_port():
             return str(port)
 
 
+def free_ports():
+    first = second = free_port()
+    while second == first:
+        second = free_port()
+    return first, second
+
+
 class Store:
     """One multipart upload for each object. fault(store, number, attempt) says what goes wrong, or None:
     ("status", code, error code), "cut", "stall", "etag", "crc", "nothing" (the reply is lost after the part was kept)."""
@@ -66,7 +73,7 @@ class Store:
         self.log = []
         self.fault = lambda store, key, number, attempt: None
         self.with_crc = True
-        self.slow_s = 0
+        self.room = 1 << 30  # so many parts of one object are kept; who sends another one waits until there is room
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.ended = threading.Event()
@@ -156,13 +163,11 @@ class Store:
             return None
         if fault == "stall":
             handler.rfile.read(min(1000, bytes_left))
-            self.ended.wait(LIMIT_S)
+            self.ended.wait()
             return None
         if isinstance(fault, tuple):
             handler.rfile.read(bytes_left if attempt % 2 else 0)
             return self.error(handler, fault[1], fault[2], headers=fault[3] if len(fault) > 3 else ())
-        if self.slow_s:
-            time.sleep(self.slow_s)
         data = handler.rfile.read(bytes_left)
         if len(data) != bytes_left:
             return None
@@ -173,13 +178,20 @@ class Store:
         elif self.with_crc or fault == "crc":
             headers.append(("x-oss-hash-crc64ecma", str(crc64(data) ^ (fault == "crc"))))
         with self.lock:
-            self.objects.setdefault(key, {})[number] = (data, etag)
+            parts = self.objects.setdefault(key, {})
+            self.changed.wait_for(lambda: number in parts or len(parts) < self.room)
+            parts[number] = (data, etag)
             self.changed.notify_all()
         if fault == "nothing":
             handler.close_connection = True
             handler.connection.close()
             return None
         return self.answer(handler, 200, headers=headers)
+
+    def make_room(self, parts):
+        with self.lock:
+            self.room = parts
+            self.changed.notify_all()
 
     def wait_parts(self, key, count):
         with self.lock:
@@ -208,7 +220,7 @@ class Receiver:
         self.options = options
         self.targets = ["--files", f"{work}/target"]
         self.process = None
-        self.ports = (free_port(), free_port())
+        self.ports = free_ports()
 
     def start(self):
         log = open(os.path.join(self.work, "receiver.log"), "ab")
@@ -235,13 +247,13 @@ class Receiver:
     def stop(self, how=signal.SIGTERM):
         if self.process:
             self.process.send_signal(how)
-            self.process.wait(120)
+            self.process.wait(LIMIT_S)
             self.process.stdout.close()
             self.process = None
 
     def call(self, method, path, body=None):
         context = ssl.create_default_context(cafile=f"{self.work}/state/cert.pem")
-        c = http.client.HTTPSConnection("127.0.0.1", int(self.ports[0]), context=context, timeout=60)
+        c = http.client.HTTPSConnection("127.0.0.1", int(self.ports[0]), context=context, timeout=300)
         data = json.dumps(body) if isinstance(body, dict) else body
         c.request(method, path, data, {"Authorization": f"Bearer {self.token}"})
         r = c.getresponse()
