@@ -19,7 +19,7 @@ open(sys.argv[2], "w").write("called")
 END
 listener=$!
 trap 'kill $listener 2>/dev/null || true; clean_up' EXIT
-wait_for 120 test -s "$work/port" || fail "no listener"
+wait_for 600 test -s "$work/port" || fail "no listener"
 activation=$(python3 - "$(cat "$work/port")" <<'END'
 import base64, hashlib, struct, sys
 host = b"127.0.0.1"
@@ -33,7 +33,7 @@ END
 run() {
 	status=0
 	rm -rf "$work/dir"
-	timeout 60 python3 "$root/tests/e2e/faults/with_progress.py" "$MIGRATOR" run --activation "${code-hello}" --job "$job" \
+	timeout 600 python3 "$root/tests/e2e/faults/with_progress.py" "$MIGRATOR" run --activation "${code-hello}" --job "$job" \
 		--dir "$work/dir" --progress PTY >"$work/said" 2>&1 || status=$?
 }
 # refused CODE WORDS [ADVICE]: as the job file stands.

@@ -8,7 +8,7 @@ sees_no_source() {
 }
 
 run_job run name=nat control_port=0 data_port=0 listen=127.0.0.1 advertise=192.0.2.77
-wait_for 120 sees_no_source || fail "its receiver is not reached: $("$PIPELINE" status)"
+wait_for 600 sees_no_source || fail "its receiver is not reached: $("$PIPELINE" status)"
 "$PIPELINE" pause nat
 "$PIPELINE" cancel nat
 wait_job || fail "the cancelled job ends with $?"

@@ -24,7 +24,7 @@ wait_in later Ready
 status=0
 timeout 1 "$PIPELINE" status later --watch >/dev/null || status=$?
 [ $status -eq 124 ] || fail "nobody watches a job that waits for its time"
-"$PIPELINE" modify later "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)"
+starts_soon later
 wait_in later Syncing
 take_activation
 first=$activation

@@ -89,7 +89,7 @@ if command -v nbdkit >/dev/null; then
 	rc=0
 	nbdkit -f -U "$work/sock" memory 100M 2>/dev/null &
 	nbdkit=$!
-	wait_for 120 test -S "$work/sock" || fail "nbdkit did not start"
+	wait_for 600 accepts "$work/sock" || fail "nbdkit did not start"
 	"$MIGRATOR" send --whole --digest sha-256 --quiet --nbd "$work/sock" "$work/disk" 2>"$work/nbdkit.err" || rc=$?
 	kill "$nbdkit"
 	wait "$nbdkit" 2>/dev/null || true

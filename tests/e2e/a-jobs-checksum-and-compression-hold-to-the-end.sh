@@ -32,7 +32,7 @@ source_puts verify.json <"$work/weaker/verify.json"
 run_job retry proved
 wait_run proved
 take_activation
-wait_for 120 source_says Running >/dev/null 2>&1 || fail "the receiver is not back"
+wait_for 600 source_says Running >/dev/null 2>&1 || fail "the receiver is not back"
 send --whole --digest sha-256 --proof "$work/proof" "$work/source.raw"
 source_puts verify.json <"$work/proof/verify.json"
 source_puts verify.leaves <"$work/proof/verify.leaves"

@@ -6,12 +6,12 @@
 
 random_image "$work/disk" 96
 start_receiver --commit-ms 100
-"$MIGRATOR" send --activation "$activation" --json --whole --compression 0 --rate-mbit 100 --patience-s 60 \
+"$MIGRATOR" send --activation "$activation" --json --whole --compression 0 --rate-mbit 50 --patience-s 600 \
 	"$work/disk" >"$work/result.json" 2>>"$work/migrator.log" &
 pid=$!
 may_come_again=0
 for durable in 15 30 45; do
-	wait_for 120 are_durable $durable || fail "$durable MiB did not become durable"
+	wait_for 600 are_durable $durable || fail "$durable MiB did not become durable"
 	safe=$(durable_chunks)
 	stop_receiver KILL
 	# What has arrived and was not durable, and what was on its way: 4 chunks.

@@ -25,7 +25,7 @@ restore() {
 refuses() {
 	local rc=0 before after
 	before=$(sha256sum "$target"/* 2>/dev/null || true)
-	timeout 20 "$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --control-port 0 --data-port 0 \
+	timeout 300 "$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --control-port 0 --data-port 0 \
 		>/dev/null 2>"$work/said" || rc=$?
 	[ "$rc" -eq 1 ] || fail "$1: status $rc: $(cat "$work/said")"
 	for words in "$1" "$2" "$3"; do
@@ -107,7 +107,7 @@ mkdir "$work/state2" "$work/target2"
 rc=0
 cp -a "$journal" "$work/state2/"
 ln "$target/disk0.raw" "$work/target2/disk0.raw"
-timeout 20 "$RECEIVER" serve --state "$work/state2" --files "$work/target2" --listen 127.0.0.1 --control-port 0 --data-port 0 \
+timeout 300 "$RECEIVER" serve --state "$work/state2" --files "$work/target2" --listen 127.0.0.1 --control-port 0 --data-port 0 \
 	>/dev/null 2>"$work/said" || rc=$?
 [ "$rc" -eq 1 ] || fail "a second receiver: status $rc: $(cat "$work/said")"
 grep -q TARGET_IN_USE "$work/said" || fail "a second receiver: $(cat "$work/said")"

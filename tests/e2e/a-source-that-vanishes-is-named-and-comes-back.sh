@@ -19,10 +19,10 @@ umount "$work/source"
 mount "$loop" "$work/source"
 
 start_receiver --commit-ms 100
-"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --memory-mib 24 --rate-mbit 60 --rescue-s 15 "$work/source/disk" \
+"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --memory-mib 24 --rate-mbit 30 --rescue-s 15 "$work/source/disk" \
 	2>"$work/said" &
 pid=$!
-wait_for 120 holds_mib "$target/disk0.raw" 10 || fail "nothing arrived"
+wait_for 600 holds_mib "$target/disk0.raw" 10 || fail "nothing arrived"
 python3 -c 'import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))' "$work/source"
 rc=0

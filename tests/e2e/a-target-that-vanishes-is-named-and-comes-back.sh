@@ -15,10 +15,10 @@ mount "$loop" "$target" || skip "mounting is not allowed here"
 random_image "$work/disk" 96
 
 start_receiver --commit-ms 100
-"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 100 "$work/disk" 2>"$work/said" &
+"$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --rate-mbit 40 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 120 holds_mib "$target/disk0.raw" 20 || fail "nothing arrived"
-wait_for 120 are_durable 5 || fail "nothing is durable"
+wait_for 600 holds_mib "$target/disk0.raw" 20 || fail "nothing arrived"
+wait_for 600 are_durable 5 || fail "nothing is durable"
 safe=$(durable_chunks)
 python3 -c 'import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))' "$target"
@@ -32,7 +32,7 @@ grep -q 'disk0' "$work/receiver.log" || fail "the receiver's log does not name i
 
 # It is still gone: said again, at once, and nothing more is lost by trying.
 rc=0
-timeout 60 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 "$work/disk" 2>"$work/said" || rc=$?
+timeout 600 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 "$work/disk" 2>"$work/said" || rc=$?
 [ "$rc" -eq 1 ] || fail "with the disk gone: status $rc instead of 1: $(cat "$work/said")"
 grep -qE '^migrator send: [A-Z_]+: ' "$work/said" || fail "no code: $(cat "$work/said")"
 stop_receiver

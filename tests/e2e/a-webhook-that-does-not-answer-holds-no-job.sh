@@ -29,7 +29,7 @@ cat "$work/key.pem" "$work/ca.pem" >"$work/hook.pem"
 python3 "$work/hook.py" "$work" >"$work/hook.out" 2>"$work/hook.log" &
 hook_pid=$!
 trap 'kill $hook_pid; end_job' EXIT
-wait_for 120 test -s "$work/hook.out" || fail "no hook"
+wait_for 600 test -s "$work/hook.out" || fail "no hook"
 read -r silent https <"$work/hook.out"
 
 random_image "$work/source.raw" 2
@@ -40,7 +40,7 @@ take_activation_of() { # NAME
 
 job_with_hook() { # NAME URL
 	run_job run "name=$1" "${here[@]}" "webhook={\"url\": \"$2\"}"
-	wait_for 120 is_in "$1" Syncing || fail "$1 is not Syncing"
+	wait_in "$1" Syncing
 	take_activation_of "$1"
 	send "$work/source.raw"
 	finish_job || fail "$1 failed"
@@ -54,32 +54,32 @@ job_with_hook untrusted "https://localhost:$https/"
 grep -q untrusted "$work/hook.out" && fail "a server that nobody trusts was told"
 
 COLDLIFT_CA_BUNDLE=$work/ca.pem job_with_hook trusted "https://localhost:$https/"
+is_told() { # WORDS; the hook may not have written them down yet
+	grep -q "^$1" "$work/hook.out"
+}
 for word in "Running Preparing" "Running Syncing" "Running Processing" "Finished "; do
-	grep -q "trusted $word" "$work/hook.out" || fail "the hook was not told $word: $(cat "$work/hook.out")"
+	wait_for 600 is_told "trusted $word" || fail "the hook was not told $word: $(cat "$work/hook.out")"
 done
 
 export COLDLIFT_CA_BUNDLE=$work/ca.pem
-is_told() { # WORDS
-	grep -q "^$1" "$work/hook.out"
-}
 
 run_job run name=killed "${here[@]}" "webhook={\"url\": \"https://localhost:$https/\"}"
-wait_for 120 is_in killed Syncing || fail "it is not Syncing"
+wait_in killed Syncing
 kill -KILL "$pipeline_pid"
 wait_job 2>/dev/null || true
 left=$(cat "$("$PIPELINE" status killed --json | sed -n 's/^ *"directory": "\(.*\)",*$/\1/p')/receiver.pid")
 grep -q "$work" "/proc/$left/cmdline" || fail "the receiver went with its pipeline"
 "$PIPELINE" stop killed
 ! grep -qs "$work" "/proc/$left/cmdline" || fail "a stopped job's receiver goes on"
-wait_for 120 is_told "killed Stopped" || fail "the hook was not told of the stop"
+wait_for 600 is_told "killed Stopped" || fail "the hook was not told of the stop"
 
 run_job run name=later "${here[@]}" run_once=false frequency_hours=100 max_images=1 \
 	"webhook={\"url\": \"https://localhost:$https/\"}"
-wait_for 120 is_in later Syncing || fail "it is not Syncing"
+wait_in later Syncing
 take_activation_of later
 send "$work/source.raw"
 source_says Finished >/dev/null
-wait_for 120 is_told "later Waiting" || fail "the hook was not told that it waits"
+wait_for 600 is_told "later Waiting" || fail "the hook was not told that it waits"
 "$PIPELINE" stop later
 wait_job || fail "the stopped job ends with $?"
-is_told "later Stopped" || fail "the hook was not told that it was stopped while it waited"
+wait_for 600 is_told "later Stopped" || fail "the hook was not told that it was stopped while it waited"

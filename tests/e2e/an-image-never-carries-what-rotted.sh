@@ -87,7 +87,7 @@ tr -s ' \n' ' ' <"$work/status" | grep -q "disk 0 holds other bytes in the $mib 
 # The source once more: only the chunk that differs travels.
 run_job retry web1
 wait_in web1 Syncing
-wait_for 120 bash -c ": </dev/tcp/127.0.0.1/$control_port" 2>/dev/null || fail "the receiver is not back"
+wait_for 600 bash -c ": </dev/tcp/127.0.0.1/$control_port" 2>/dev/null || fail "the receiver is not back"
 send --whole --proof "$work/proof" "$work/disk" || fail "the second copy failed"
 [ "$(result wire_bytes)" -lt $((4 * mib)) ] || fail "all was sent again: $(cat "$work/result.json")"
 put verify.json "$work/proof/verify.json"

@@ -29,7 +29,7 @@ PYTHON
 python3 "$work/hook.py" >"$work/hook.out" &
 hook_pid=$!
 trap 'kill $hook_pid; end_job' EXIT
-wait_for 120 test -s "$work/hook.out" || fail "no hook"
+wait_for 600 test -s "$work/hook.out" || fail "no hook"
 
 random_image "$work/source.raw" 8
 # A receiver that stays between the runs: it still has the words of the run before.

@@ -26,7 +26,7 @@ way() {
 	python3 "$root/tests/e2e/faults/flipper.py" "$work/state" "$data_port" "$1" "$2" "$3" "$work/flips" \
 		<>"$work/stdin.$3" >"$work/flipper.out" 2>"$work/flipper.log" &
 	flipper=$!
-	wait_for 120 test -s "$work/flipper.out" || fail "no machine in the middle: $(cat "$work/flipper.log")"
+	wait_for 600 test -s "$work/flipper.out" || fail "no machine in the middle: $(cat "$work/flipper.log")"
 	activation=$(python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import proxy
 print(proxy.code_through(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))' \
 		"$root/tests/e2e/faults" "$good" "$control_port" "$(cat "$work/flipper.out")")
@@ -47,7 +47,7 @@ for step in 0 3 9; do
 	way 1000000 2 $seed
 	seed=$((seed + 1))
 	: >"$work/migrator.log"
-	send --whole --compression "$step" --patience-s 30 "$work/disk" || fail "step $step: $(cat "$work/migrator.log")"
+	send --whole --compression "$step" --patience-s 300 "$work/disk" || fail "step $step: $(cat "$work/migrator.log")"
 	[ "$(cat "$work/flips" 2>/dev/null || echo 0)" -ge 1 ] || fail "step $step: no bit was turned over"
 	cmp "$work/disk" "$target/disk0.raw"
 	stop_receiver
@@ -60,7 +60,7 @@ done
 way 300000 100000000 $seed
 : >"$work/migrator.log"
 rc=0
-timeout 120 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --patience-s 5 "$work/disk" \
+timeout 1200 "$MIGRATOR" send --activation "$activation" --quiet --whole --compression 0 --patience-s 5 "$work/disk" \
 	2>"$work/migrator.log" || rc=$?
 [ "$rc" -eq 1 ] || [ "$rc" -eq 75 ] || fail "bits without end: status $rc: $(cat "$work/migrator.log")"
 grep -qE 'CHUNK_CORRUPTED|RECEIVER_UNREACHABLE|PEER_NOT_NBD' "$work/migrator.log" || fail "no code: $(cat "$work/migrator.log")"

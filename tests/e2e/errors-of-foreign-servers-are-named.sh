@@ -15,7 +15,7 @@ start_server() { # OPTION...
 	rm -f "$work/socket"
 	nbdkit -f -U "$work/socket" "$@" 2>>"$work/server.log" &
 	server=$!
-	wait_for 120 test -S "$work/socket" || fail "nbdkit $* did not start"
+	wait_for 600 accepts "$work/socket" || fail "nbdkit $* did not start"
 }
 stop_server() {
 	[ -n "$server" ] || return 0
@@ -62,9 +62,9 @@ refused 1 PEER_NOT_NBD 'Something else answers' -- -o file "$work/old"
 # A server that forgets how to write and learns it again is waited for.
 touch "$work/inject"
 start_server --filter=error file "$work/old" error-pwrite=ESHUTDOWN error-pwrite-rate=100% error-pwrite-file="$work/inject"
-"$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 60 "$work/disk" 2>"$work/said" &
+"$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 600 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 120 grep -q 'trying again' "$work/said" || fail "it did not try again"
+wait_for 600 grep -q 'trying again' "$work/said" || fail "it did not try again"
 rm "$work/inject"
 wait $pid || fail "it did not go on: $(cat "$work/said")"
 stop_server
@@ -73,10 +73,10 @@ cmp "$work/disk" "$work/old"
 # So is one that is killed in the middle and comes back; all is sent again, as it keeps no digests.
 truncate -s 0 "$work/old"
 truncate -s 20M "$work/old"
-start_server --filter=delay file "$work/old" wdelay=50ms
-"$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 60 "$work/disk" 2>"$work/said" &
+start_server file "$work/old"
+"$MIGRATOR" send --nbd "$work/socket" --whole --patience-s 600 --rate-mbit 12 "$work/disk" 2>"$work/said" &
 pid=$!
-wait_for 120 holds_mib "$work/old" 3 || fail "nothing arrived"
+wait_for 600 holds_mib "$work/old" 3 || fail "nothing arrived"
 kill -9 "$server"
 wait "$server" 2>/dev/null || true
 start_server file "$work/old"

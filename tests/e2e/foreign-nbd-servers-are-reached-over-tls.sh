@@ -48,7 +48,7 @@ serve() {
 			qemu-nbd -t -e 8 -b 127.0.0.1 -p $port -f raw "$@" "$work/old" 2>>"$work/server.log" &
 		fi
 		server=$!
-		wait_for 120 listens_or_is_gone || fail "$program listens nowhere"
+		wait_for 600 listens_or_is_gone || fail "$program listens nowhere"
 		kill -0 "$server" 2>/dev/null && return 0
 		stop_server
 	done

@@ -15,7 +15,7 @@ start_server() { # SERVER...
 	rm -f "$work/socket"
 	"$@" 2>>"$work/server.log" &
 	server=$!
-	wait_for 120 test -S "$work/socket" || fail "$* did not start"
+	wait_for 600 accepts "$work/socket" || fail "$* did not start"
 }
 stop_server() {
 	[ -n "$server" ] || return 0

@@ -20,10 +20,27 @@ end_job() {
 }
 trap end_job EXIT
 
-# run_job WORD...: in the background.
+# run_job WORD...: in the background. A receiver of the job takes ports that nobody else comes upon while it is away.
 run_job() {
-	"$PIPELINE" "$@" >"$work/pipeline.out" 2>>"$work/pipeline.log" &
+	local words=() word
+	for word; do
+		case $word in
+		control_port=0 | data_port=0) words+=("${word%0}$(free_port)") ;;
+		*) words+=("$word") ;;
+		esac
+	done
+	# What a process that was killed said last is not what this one does.
+	rm -f "$work"/jobs/j-*/status
+	"$PIPELINE" "${words[@]}" >"$work/pipeline.out" 2>>"$work/pipeline.log" &
 	pipeline_pid=$!
+}
+
+# starts_soon JOB: a time that has gone by when the order is given is refused.
+starts_soon() {
+	for _ in $(seq 20); do
+		! "$PIPELINE" modify "$1" "scheduled_start=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)" || return 0
+	done
+	fail "$1 takes no start in 5 seconds"
 }
 
 # wait_job: until it ends; its exit status.
@@ -52,13 +69,20 @@ is_in() { # JOB STATE-OR-PHASE
 	"$PIPELINE" status "$1" --json | grep -qE '"(state|phase)": "'"$2"'"'
 }
 
+# A job that is Syncing first asks what the source said in an earlier run, and passes its orders on: only then it waits.
+awaits_source() { # JOB
+	"$PIPELINE" status "$1" --json | tr -d '\n' |
+		grep -q '"phase": "Syncing".*"step": "waiting for the source'
+}
+
 wait_in() { # JOB STATE-OR-PHASE
-	wait_for 120 is_in "$1" "$2" || fail "$1 does not come to $2: $("$PIPELINE" status)"
+	wait_for 600 is_in "$1" "$2" || fail "$1 does not come to $2: $("$PIPELINE" status)"
+	[ "$2" != Syncing ] || wait_for 600 awaits_source "$1" || fail "$1 does not wait for its source: $("$PIPELINE" status)"
 }
 
 # wait_run JOB: until a process works on it. A job that one left while it was Syncing is in that phase before the next begins.
 wait_run() {
-	wait_for 120 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
+	wait_for 600 sh -c "'$PIPELINE' status '$1' --json | grep -q '\"running\": true'" || fail "nobody works on $1"
 }
 
 status_exits_with() { # JOB STATUS
@@ -68,7 +92,7 @@ status_exits_with() { # JOB STATUS
 }
 
 take_activation() {
-	wait_for 120 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
+	wait_for 600 sh -c "cat '$work'/jobs/j-*/activation" >/dev/null 2>&1 || fail "no activation code was handed out"
 	activation=$(cat "$(job_file activation)")
 }
 

@@ -59,11 +59,12 @@ start_receiver() {
 	mkdir -p "$work/state" "$target"
 	: >"$work/receiver.out"
 	control_port=${control_port:-$(free_port)} data_port=${data_port:-$(free_port)}
+	while [ "$data_port" = "$control_port" ]; do data_port=$(free_port); done
 	"$RECEIVER" serve --state "$work/state" --files "$target" --listen 127.0.0.1 --advertise 127.0.0.1 \
 		--control-port "$control_port" --data-port "$data_port" "$@" \
 		>"$work/receiver.out" 2>>"$work/receiver.log" &
 	receiver_pid=$!
-	wait_for 120 receiver_speaks || true
+	wait_for 600 receiver_speaks || true
 	control_port=$(sed -n 's/^control: port //p' "$work/receiver.out")
 	data_port=$(sed -n 's/^data: port //p' "$work/receiver.out")
 	activation=$(sed -n 's/^activation: //p' "$work/receiver.out")
@@ -130,12 +131,17 @@ are_durable() { # AT-LEAST
 	[ "${now:-0}" -ge "$1" ]
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds.
+# wait_for SECONDS COMMAND...: until the command succeeds. The seconds end what hangs; nothing is judged by them.
 wait_for() {
-	local end=$(($(date +%s) + $1))
+	local end=$((SECONDS + $1))
 	shift
 	until "$@"; do
-		[ "$(date +%s)" -lt "$end" ] || return 1
+		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
 	done
+}
+
+# accepts SOCKET: somebody listens there. The file is there before that.
+accepts() {
+	awk -v path="$1" '$4 == "00010000" && $8 == path { found = 1 } END { exit !found }' /proc/net/unix
 }

@@ -16,7 +16,7 @@ tried=0
 refuses() {
 	local code=$1 words=$2 advice=$3 status=0
 	shift 3
-	timeout 30 "$@" >"$work/said.out" 2>"$work/said" || status=$?
+	timeout 300 "$@" >"$work/said.out" 2>"$work/said" || status=$?
 	[ "$status" = 1 ] || { echo "$code, $words: status $status: $(cat "$work/said")"; exit 1; }
 	for what in "^receiver serve: $code: " "$words" "$advice"; do
 		grep -q -- "$what" "$work/said" || { echo "no \"$what\" in: $(cat "$work/said")"; exit 1; }

@@ -30,7 +30,7 @@ import proxy  # noqa: E402
 
 MIB = 1 << 20
 PATIENCE_S = 30
-RUN_LIMIT_S = 250
+RUN_LIMIT_S = 900  # ends what hangs
 STARTS_MAX = 40
 FIRST_PORT, PORTS = 10000, 9216
 DISK_CODES = ("TARGET_FULL", "TARGET_FAILED", "TARGET_WRITE_ERROR", "RECEIVER_FAILED")
@@ -70,7 +70,7 @@ class Receiver:
                 [self.program, "serve", "--state", state, "--files", files, "--listen", "127.0.0.1", "--advertise", "127.0.0.1",
                  "--control-port", str(self.ports[0]), "--data-port", str(self.ports[1]), "--commit-ms", "50"],
                 stdout=stdout, stderr=stderr)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + RUN_LIMIT_S
         while True:
             with open(out, encoding="utf-8") as f:
                 text = f.read()
@@ -88,7 +88,7 @@ class Receiver:
         """last_part: wait until the last of its processes is gone, too."""
         parts = self.parts()
         self.process.send_signal(number)
-        status = self.process.wait(120)
+        status = self.process.wait(RUN_LIMIT_S)
         while last_part and any(os.path.exists(f"/proc/{pid}") for pid in parts):
             time.sleep(0.005)
         return status
@@ -110,7 +110,7 @@ class Receiver:
         context = ssl.create_default_context(cafile=self.path("state/cert.pem"))
         request = urllib.request.Request(f"https://127.0.0.1:{self.ports[0]}/v1/target",
                                          headers={"Authorization": "Bearer " + self.token()})
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=300, context=context) as answer:
             return {d["index"]: d["durable_chunks"] for d in json.load(answer)["disks"]}
 
 
@@ -180,7 +180,7 @@ class Run:
 
     def kill_migrator(self, number=signal.SIGKILL):
         self.migrator.send_signal(number)
-        self.migrator.wait(120)
+        self.migrator.wait(RUN_LIMIT_S)
 
     # ---- what is known ----
 
@@ -241,7 +241,7 @@ class Run:
         part = self.rng.choice(parts)
         os.kill(part, signal.SIGKILL)
         self.proxy.trigger.release()
-        status = self.receiver.process.wait(120)
+        status = self.receiver.process.wait(RUN_LIMIT_S)
         if part != parts[0] and status != 1:
             raise Failed(f"the receiver lost a part and ended with status {status}")
         for pid in parts:
