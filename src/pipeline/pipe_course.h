@@ -122,6 +122,14 @@ int course_take_orders(struct course *c);
 int course_link(struct course *c);
 void course_unlink(struct course *c);
 
+/*
+ * Whether a call on the link that gave *rc is to be made once more: the receiver did not answer, as
+ * when it restarts or the network is away, and there was no minute of pauses yet (in *lost, 0 at
+ * first, is their count). Pauses before it says yes. An order that the pause brought, or the end of
+ * our own receiver, is then in *rc.
+ */
+bool course_link_again(struct course *c, unsigned *lost, int *rc);
+
 /* Hand pause, rate and cancel on to the source. No failure when there is no link. */
 void course_command(struct course *c, bool cancel);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -21,6 +22,7 @@
 #define PARTS_MAX   9998 /* docs/protocol.md */
 #define FIRST_URLS  100
 #define URL_VALID_S (6 * 3600)
+#define SILENT_MS   (10ull * 60 * 1000)
 
 static int upload_intend(struct course *c, json_t *fact)
 {
@@ -107,7 +109,8 @@ static json_t *rate_of(const struct course *c)
 	return rate ? json_u64(rate) : json_null();
 }
 
-/* One order for all disks; urls is by the place of the disk in the list, NULL for no new ones. */
+/* One order for all disks; urls is by the place of the disk in the list, NULL for no new ones. The
+ * receiver takes it twice as it takes it once. */
 static int post_order(struct course *c, const json_t *fact, bool pause, json_t *const urls[])
 {
 	json_t *disks = json_object_get(fact, "disks"), *list = json_array(), *disk;
@@ -236,7 +239,7 @@ static int look_at_upload(struct course *c, json_t *fact, json_t **report)
 /* A receiver that restarts, or a network that is away for a while, is waited for. */
 static int wait_upload(struct course *c, json_t *fact, json_t **report)
 {
-	unsigned silent = 0;
+	uint64_t heard_ms = clock_ms();
 	int rc = 0;
 
 	while (rc == 0) {
@@ -248,12 +251,11 @@ static int wait_upload(struct course *c, json_t *fact, json_t **report)
 			return 0;
 		}
 		json_decref(now);
-		if ((rc == -ECONNRESET || rc == -ETIMEDOUT || rc == -ECONNREFUSED ||
-		     rc == -EHOSTUNREACH) &&
-		    ++silent < 600)
+		if (rc == 0)
+			heard_ms = clock_ms();
+		else if (strcmp(err_code(), "RECEIVER_UNREACHABLE") == 0 &&
+			 clock_ms() - heard_ms < SILENT_MS)
 			rc = 0;
-		else if (rc == 0)
-			silent = 0;
 		if (rc == 0)
 			rc = course_wait(c, c->poll_ms);
 	}
@@ -350,6 +352,28 @@ static void take_roots(struct course *c, json_t *fact)
 	}
 }
 
+static int order_upload(struct course *c, const json_t *fact)
+{
+	unsigned lost = 0;
+	int rc;
+
+	do {
+		rc = give_urls(c, fact, NULL);
+	} while (course_link_again(c, &lost, &rc));
+	return rc;
+}
+
+static int drop_order(struct course *c)
+{
+	unsigned lost = 0;
+	int rc;
+
+	do {
+		rc = wire_control_delete(c->link, "/v1/image", NULL, NULL);
+	} while (course_link_again(c, &lost, &rc));
+	return rc;
+}
+
 static int upload_make(struct course *c, json_t *fact)
 {
 	json_t *disks = json_object_get(fact, "disks"), *disk;
@@ -366,7 +390,7 @@ static int upload_make(struct course *c, json_t *fact)
 				rc = begin_upload(c, fact, disk);
 		}
 		if (rc == 0)
-			rc = give_urls(c, fact, NULL);
+			rc = order_upload(c, fact);
 		if (rc == 0)
 			rc = wait_upload(c, fact, &report);
 		if (rc == -ECANCELED && c->leave == PIPE_LEAVE_STOP)
@@ -375,9 +399,7 @@ static int upload_make(struct course *c, json_t *fact)
 			rc = complete(c, fact, report);
 	}
 	/* The disks may be written again, by the next run. */
-	if (rc == 0 && !course_last_run(c))
-		rc = wire_control_delete(c->link, "/v1/image", NULL, NULL);
-	return rc;
+	return rc < 0 || course_last_run(c) ? rc : drop_order(c);
 }
 
 static int upload_undo(struct course *c, json_t *fact)

@@ -399,19 +399,18 @@ static int activation_of(struct course *c, const struct cloud_thing *thing, json
 /* Its user data has to run first. */
 static int wait_receiver(struct course *c)
 {
-	uint64_t waited_ms = 0;
+	uint64_t until_ms = clock_ms() + RECEIVER_WAIT_MS;
 	int rc = course_link(c);
 
 	course_say(c, "waiting for the receiver on %s", c->activation.host);
 	while (rc == 0) {
 		if (wire_control_get(c->link, "/v1/target", NULL, NULL) == 0)
 			return 0;
-		if (waited_ms >= RECEIVER_WAIT_MS)
+		if (clock_ms() >= until_ms)
 			return fail_in(
 				fail_code(ETIMEDOUT, "RECEIVER_UNREACHABLE", "%s", err_reason()),
 				"the receiver on the instance does not answer");
 		rc = course_wait(c, c->poll_ms);
-		waited_ms += max_of(c->poll_ms, (uint64_t)1000);
 	}
 	return rc;
 }

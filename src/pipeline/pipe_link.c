@@ -22,6 +22,7 @@
 #include "pipeline/pipe_sync.h"
 
 #define LINK_TIMEOUT_MS 10000
+#define LOST_MAX	60 /* pauses of a second, however long each call took */
 
 /* Our own receiver is here, and what it advertises may lead here from elsewhere alone. */
 static struct wire_activation from_here(const struct course *c)
@@ -55,6 +56,22 @@ void course_unlink(struct course *c)
 {
 	wire_control_close(c->link);
 	c->link = NULL;
+}
+
+bool course_link_again(struct course *c, unsigned *lost, int *rc)
+{
+	int why;
+
+	if (*rc >= 0 || strcmp(err_code(), "RECEIVER_UNREACHABLE") != 0 || ++*lost > LOST_MAX)
+		return false;
+	log_debug("%s; asking again", err_reason());
+	snprintf(c->progress.source, sizeof(c->progress.source), "receiver: %.140s", err_reason());
+	why = course_child_check(c);
+	if (why == 0)
+		why = course_wait(c, 1000);
+	if (why < 0)
+		*rc = why;
+	return why == 0;
 }
 
 void course_command(struct course *c, bool cancel)
@@ -168,13 +185,16 @@ int sync_before(struct course *c, json_t *fact)
 {
 	CLEANUP_JSON json_t *state = NULL;
 	const char *time;
+	unsigned lost = 0;
 	int rc;
 
 	if (json_object_get(fact, "before"))
 		return 0;
-	rc = course_link(c);
-	if (rc == 0)
-		rc = wire_control_get(c->link, "/v1/state", NULL, &state);
+	do {
+		rc = course_link(c);
+		if (rc == 0)
+			rc = wire_control_get(c->link, "/v1/state", NULL, &state);
+	} while (course_link_again(c, &lost, &rc));
 	if (rc < 0)
 		return rc;
 	/* In the first run everything that the source says counts: it may be through already. */
@@ -210,13 +230,18 @@ int sync_fetch_artefact(struct course *c, const char *name, char **body, size_t 
 {
 	CLEANUP_FREE char *path = pipe_job_path(c->job, name);
 	char url[128];
-	unsigned status = 0;
-	int rc = path ? course_link(c) : -ENOMEM;
+	unsigned status = 0, lost = 0;
+	int rc;
 
 	*body = NULL;
+	if (!path)
+		return -ENOMEM;
 	snprintf(url, sizeof(url), "/v1/artefact/%s", name);
-	if (rc == 0)
-		rc = wire_control_fetch(c->link, url, &status, body, bytes);
+	do {
+		rc = course_link(c);
+		if (rc == 0)
+			rc = wire_control_fetch(c->link, url, &status, body, bytes);
+	} while (course_link_again(c, &lost, &rc));
 	if (rc == 0)
 		return io_replace_file(path, *body, *bytes, 0600);
 	if (status != 404)

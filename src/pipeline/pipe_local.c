@@ -144,11 +144,16 @@ static int offer_job(struct course *c)
 {
 	CLEANUP_JSON json_t *job = handout_source_job(c, NULL);
 	CLEANUP_FREE char *text = job ? json_text(job) : NULL;
+	unsigned lost = 0;
+	int rc;
 
 	if (!text)
 		return fail(ENOMEM, "memory for the source's job");
-	return wire_control_put(c->link, "/v1/artefact/job.json", text, strlen(text),
-				"application/json", NULL, NULL);
+	do {
+		rc = wire_control_put(c->link, "/v1/artefact/job.json", text, strlen(text),
+				      "application/json", NULL, NULL);
+	} while (course_link_again(c, &lost, &rc));
+	return rc;
 }
 
 static int sync_make(struct course *c, json_t *fact)

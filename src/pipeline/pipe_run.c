@@ -20,8 +20,8 @@
 #include "pipeline/pipe_local.h"
 #include "pipeline/pipe_show.h"
 
-#define ORDER_TAKEN_MS 20000
-#define PIPE_JOBS_MAX  1000 /* as in SMC */
+#define ORDER_TAKEN_MS 60000 /* longer than one call to a receiver that does not answer */
+#define PIPE_JOBS_MAX  1000  /* as in SMC */
 
 /* ---- making and finding ---- */
 
