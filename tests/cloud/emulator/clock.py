@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Time as the emulated cloud has it. What takes minutes there takes `scale` times as long here."""
 
-import asyncio
 import time
 from email.utils import formatdate
 
 
 class Clock:
-    def __init__(self, scale, skew_s=0.0, held=False):
+    def __init__(self, scale, skew_s=0.0):
         self.scale = scale
-        self.held = held
         self.skew_s = skew_s
         self.born = time.monotonic()
 
@@ -26,8 +24,3 @@ class Clock:
 
     def http_date(self):
         return formatdate(self.now(), usegmt=True)
-
-    async def sleep(self, cloud_seconds):
-        await asyncio.sleep(cloud_seconds * self.scale)
-        while self.held:
-            await asyncio.sleep(0.01)

@@ -30,7 +30,7 @@ class Cloud:
     def begin(self, folder):
         """An account in which nothing was ever made."""
         config = self.config
-        self.clock = Clock(config["time_scale"], config["skew_s"], config["hold"])
+        self.clock = Clock(config["time_scale"], config["skew_s"])
         self.store = Store(self.clock, config, folder)
         self.faults = Faults(config["seed"])
         for rule in config["faults"]:
@@ -58,9 +58,11 @@ class Cloud:
     async def in_thread(function, *arguments):
         return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
-    @staticmethod
-    async def real_sleep(seconds):
-        await asyncio.sleep(seconds)
+    async def takes(self, what, share=1.0):
+        """Work of a kind, by its name among the times, or a share of it goes by; not its end while that kind is held."""
+        await asyncio.sleep(self.config["times"][what] * share * self.clock.scale)
+        while self.config["hold"] is True or self.config["hold"] and what in self.config["hold"]:
+            await asyncio.sleep(0.01)
 
     @staticmethod
     def copy_sparse(source, target):
@@ -117,7 +119,7 @@ class Cloud:
         if rule and rule["do"] == "kill-replied":
             loop = asyncio.get_running_loop()
             from .faults import kill
-            loop.call_later(rule.get("delay_ms", 20) / 1000, lambda: loop.run_in_executor(None, kill, rule["pid"]))
+            loop.call_later(rule.get("delay_ms", 20) / 1000, lambda: loop.run_in_executor(None, kill, rule["process"]))
 
     # ---- HTTP ----
 
@@ -189,7 +191,8 @@ class Cloud:
         app = web.Application(client_max_size=64 << 20)
         app["origin"], app["what"] = origin, what
         app.router.add_route("*", "/{tail:.*}", self.dispatch)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=15)
+        # Long: a client that was slow would else send into a connection that ends at that moment.
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=3600)
         await runner.setup()
         await web.SockSite(runner, sock, shutdown_timeout=0.1).start()
         return runner
@@ -206,6 +209,7 @@ class Cloud:
         return await self.serve(sock, "client")
 
     async def stop_all(self):
+        self.faults.clear()
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -5,10 +5,11 @@ import copy
 
 DEFAULTS = {
     "seed": 1,
-    "hold": False,  # nothing that takes time comes to its end while this is set
+    # While it is True nothing that takes time comes to its end; or only the kinds of work of this list (names of "times").
+    "hold": False,
     "time_scale": 0.01,
     "skew_s": 0,
-    # How long what was made does not show in Describe calls.
+    # How long what was made does not show in Describe calls; looked at when they are asked.
     "consistency_s": 3,
     "times": {"vpc": 10, "vswitch": 5, "instance_start": 40, "instance_stop": 20, "instance_delete": 15, "disk_detach": 30,
               "snapshot": 60, "snapshot_per_gib": 1, "image": 120, "export": 300, "import": 300},
@@ -19,6 +20,10 @@ DEFAULTS = {
     "real_instances": True,
     "instance_systemd": False,  # what user data finds there: a systemd, or the scripts of each boot alone
     "keep_instance_logs": True,
+    # An instance takes so many bytes by this port, ever; what comes behind them waits: {"8703": 1000}.
+    "let_in": {},
+    # Each of the next connections to an instance's control port breaks when so many bytes have come by it.
+    "lives": [],
     # A new public address is taken from here; 127/8 needs no set-up.
     "address_base": "",
     "regions": {"cn-beijing": ["cn-beijing-h", "cn-beijing-i"],

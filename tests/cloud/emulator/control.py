@@ -79,7 +79,7 @@ async def handle(cloud, request, path):
                 cloud.config.clear()
                 cloud.config.update(new)
                 cloud.keys.update(new["keys"])
-                cloud.clock.scale, cloud.clock.skew_s, cloud.clock.held = new["time_scale"], new["skew_s"], new["hold"]
+                cloud.clock.scale, cloud.clock.skew_s = new["time_scale"], new["skew_s"]
             return web.json_response(cloud.config)
         if words == ["sessions"]:
             return web.json_response([{"AccessKeySecret": k["secret"], "SecurityToken": k["token"]}

@@ -111,7 +111,7 @@ async def detach_disk(cloud, p):
 
 
 async def detach(cloud, instance, disk):
-    await cloud.clock.sleep(cloud.config["times"]["disk_detach"])
+    await cloud.takes("disk_detach")
     instance._machine.unplug(disk)
     disk.instance, disk.status, disk.device = "", "Available", ""
 
@@ -175,10 +175,9 @@ async def make_snapshot(cloud, disk, p):
 
 
 async def finish_snapshot(cloud, snapshot):
-    times = cloud.config["times"]
-    seconds = times["snapshot"] + times["snapshot_per_gib"] * snapshot.size_gib
     for step in range(1, 5):
-        await cloud.clock.sleep(seconds / 4)
+        await cloud.takes("snapshot_per_gib", snapshot.size_gib / 4)
+        await cloud.takes("snapshot", 1 / 4)
         if snapshot.status != "progressing":
             return
         snapshot.progress = 25 * step

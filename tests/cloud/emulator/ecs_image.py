@@ -110,7 +110,7 @@ def map_of_snapshots(cloud, region, entries):
 
 async def finish_image(cloud, image):
     for step in range(1, 5):
-        await cloud.clock.sleep(cloud.config["times"]["image"] / 4)
+        await cloud.takes("image", 1 / 4)
         image.progress = 25 * step
     snapshots = [cloud.store.find("snapshot", m["snapshot"]) for m in image.mapping if m["snapshot"]]
     if image.status == "Creating":
@@ -231,8 +231,7 @@ async def export_image(cloud, p):
 
 
 async def run_export(cloud, task, image):
-    seconds = cloud.config["times"]["export"]
-    await cloud.clock.sleep(seconds / 4)
+    await cloud.takes("export", 1 / 4)
     if task.status != "Waiting":
         return
     task.status, task.progress = "Processing", 10
@@ -250,7 +249,7 @@ async def run_export(cloud, task, image):
                                 m["size_gib"] * cloud.config["gib_bytes"], cloud.in_thread)
             written.append((key, target))
             task.progress += 80 // len(image.mapping)
-        await cloud.clock.sleep(seconds * 3 / 4)
+        await cloud.takes("export", 3 / 4)
     except (OSError, RuntimeError) as why:
         task.status, task.error = "Failed", str(why)
         return

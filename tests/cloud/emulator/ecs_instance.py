@@ -233,16 +233,16 @@ async def create_instance(cloud, p, switch, groups, data):
     for n, disk in enumerate(data, 1):
         attach_new_disk(cloud, instance, "data", disk, n)
     instance._machine = Machine(cloud, instance)
-    cloud.spawn(boot(cloud, instance, cloud.config["times"]["instance_start"]))
+    cloud.spawn(boot(cloud, instance))
     return {"InstanceIdSets": {"InstanceIdSet": [instance.id]}, "OrderId": ""}
 
 
-async def boot(cloud, instance, seconds):
-    await cloud.clock.sleep(seconds / 2)
+async def boot(cloud, instance):
+    await cloud.takes("instance_start", 1 / 2)
     if instance.status not in ("Pending", "Stopped"):
         return
     instance.status = "Starting"
-    await cloud.clock.sleep(seconds / 2)
+    await cloud.takes("instance_start", 1 / 2)
     if instance.status == "Starting" and cloud.store.find("instance", instance.id):
         await instance._machine.start()
         instance.status = "Running"
@@ -311,7 +311,7 @@ async def stop_instance(cloud, p):
 async def halt(cloud, instance, force):
     fail_snapshots(cloud, instance)
     await instance._machine.stop(force)
-    await cloud.clock.sleep(cloud.config["times"]["instance_stop"])
+    await cloud.takes("instance_stop")
     if instance.status == "Stopping":
         instance.status = "Stopped"
 
@@ -333,7 +333,7 @@ async def start_instance(cloud, p):
     if instance.status != "Stopped":
         raise ApiError("IncorrectInstanceStatus", "The current status of the resource does not support this operation.")
     fail_snapshots(cloud, instance)
-    cloud.spawn(boot(cloud, instance, cloud.config["times"]["instance_start"]))
+    cloud.spawn(boot(cloud, instance))
     return {}
 
 
@@ -359,7 +359,7 @@ async def delete_one(cloud, instance, force):
 
 
 async def vanish(cloud, instance):
-    await cloud.clock.sleep(cloud.config["times"]["instance_delete"])
+    await cloud.takes("instance_delete")
     for disk in disks_of(cloud, instance):
         release_disk(cloud, disk)
     instance._machine.forget()

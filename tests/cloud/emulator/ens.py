@@ -78,11 +78,10 @@ async def import_image(cloud, p):
 
 
 async def run_import(cloud, image, files):
-    seconds = cloud.config["times"]["import"]
     step = "fetch"
     try:
         for state in ("Packing", "Uploading"):
-            await cloud.clock.sleep(seconds / 3)
+            await cloud.takes("import", 1 / 3)
             image.status = state
         if not cloud.lucky("import"):
             raise RuntimeError("the import failed by order of the scenario")
@@ -97,7 +96,7 @@ async def run_import(cloud, image, files):
         for n, path in enumerate(image.files):
             await keep_disk(cloud, image, n, path)
         image.status = "Copying"
-        await cloud.clock.sleep(seconds / 3)
+        await cloud.takes("import", 1 / 3)
     except (RuntimeError, OSError) as why:
         image.status, image.reason = FAILED[step], str(why)
         cloud.store.note(f"import of {image.id} failed: {why}")

@@ -7,19 +7,21 @@ match: product, action ("*" allowed at the end), origin ("client", "instance"), 
 nth (of the calls that match otherwise), every, chance (0 to 1, seeded). times: how often it applies at most.
 
 do: error (code, status, message, retry_after_ms, header), refuse (close before anything happened), lost-reply (everything
-happened, the reply is not sent), half-reply (of a download: half of it), delay (delay_ms, real time), and for tests that kill
-their program (pid): kill-before (the call has arrived, nothing happened), kill-after (it happened, no reply), kill-replied.
+happened, the reply is not sent), half-reply (of a download: half of it), delay (delay_ms, real time), hold (nothing happens
+until the rules are cleared), and for tests that kill their program (pid): kill-before (the call has arrived, nothing happened),
+kill-after (it happened, no reply), kill-replied.
 """
 
+import asyncio
 import os
 import random
+import select
 import signal
-import time
 from fnmatch import fnmatchcase
 
 from .errors import ApiError
 
-BEFORE = ("error", "refuse", "delay", "kill-before")
+BEFORE = ("error", "refuse", "delay", "hold", "kill-before")
 AFTER = ("lost-reply", "half-reply", "kill-after", "kill-replied")
 
 
@@ -39,10 +41,14 @@ class Faults:
             raise ApiError("InvalidParameter", f"no such fault: {rule.get('do')}")
         rule = dict(rule, seen=0, used=0)
         rule.setdefault("match", {})
+        if "pid" in rule:
+            # Now it is the process that is meant; when the call comes another may have its number.
+            rule["process"] = os.pidfd_open(rule["pid"])
         self.rules.append(rule)
         return rule
 
     def clear(self):
+        """What is held goes on."""
         self.rules = []
 
     @staticmethod
@@ -73,15 +79,18 @@ class Faults:
                              "code": due[0].get("code", "")})
         return due[0]
 
-    async def before(self, rule, clock_sleep):
+    async def before(self, rule):
         if rule is None:
             return
         if rule["do"] == "delay":
-            await clock_sleep(rule.get("delay_ms", 1000) / 1000)
+            await asyncio.sleep(rule.get("delay_ms", 1000) / 1000)
+        elif rule["do"] == "hold":
+            while rule in self.rules:
+                await asyncio.sleep(0.01)
         elif rule["do"] == "refuse":
             raise Dropped
         elif rule["do"] == "kill-before":
-            kill(rule["pid"])
+            kill(rule["process"])
             raise Dropped
         elif rule["do"] == "error":
             headers = dict(rule.get("header", {}))
@@ -93,23 +102,17 @@ class Faults:
         if rule is None:
             return
         if rule["do"] == "kill-after":
-            kill(rule["pid"])
+            kill(rule["process"])
         if rule["do"] in ("kill-after", "lost-reply"):
             raise Dropped
 
 
-def kill(pid):
+def kill(process):
     """Returns when the process is no more, so that what it might still have done is not a matter of luck."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        signal.pidfd_send_signal(process, signal.SIGKILL)
     except ProcessLookupError:
         return
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-                if f.read().rpartition(")")[2].split()[0] in "ZX":
-                    return
-        except OSError:
-            return
-        time.sleep(0.002)
+    ended = select.poll()
+    ended.register(process, select.POLLIN)
+    ended.poll()

@@ -12,6 +12,7 @@ import asyncio
 import concurrent.futures
 import ctypes
 import os
+import select
 import shutil
 import signal
 import socket
@@ -21,7 +22,8 @@ from . import ecs_group
 from .loop import Loop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PORTS = (8080, 8703)
+CONTROL_PORT, DATA_PORT = PORTS = (8080, 8703)
+STOP_S = 60
 METADATA = "100.100.100.200"
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -39,12 +41,14 @@ class Machine:
         self.instance = instance
         self.folder = cloud.store.path("instances", instance.id, "x")[:-2]
         self.process = None
+        self.init = None  # a descriptor of the first process in there
         self.inside = None
         self.loops = {}
         self.servers = []
         self.sites = []
         self.booted = False
         self.refused = 0
+        self.came_in = {port: 0 for port in PORTS}
 
     # ---- disks ----
 
@@ -89,8 +93,11 @@ class Machine:
         log.close()
         line = self.process.stdout.readline().strip()
         if line != b"up":
+            self.process.wait()
+            self.process = None
             raise RuntimeError(f"instance {self.instance.id} did not come up; see {self.folder}/console.log")
         self.booted = True
+        self.init = os.pidfd_open(self.init_pid())
         self.inside = concurrent.futures.ThreadPoolExecutor(1, initializer=enter_network, initargs=(self.process.pid,))
 
     async def start(self):
@@ -102,7 +109,7 @@ class Machine:
         for address, port, what in ((("127.0.0.1"), self.cloud.port, "cloud"), (METADATA, 80, "metadata")):
             sock = await loop.run_in_executor(self.inside, self.listen_inside, address, port)
             self.sites.append(await self.cloud.serve(sock, f"instance:{self.instance.id}", what))
-        os.kill(self.init_pid(), signal.SIGUSR1)
+        signal.pidfd_send_signal(self.init, signal.SIGUSR1)
         if self.instance.public_ip:
             for port in PORTS:
                 self.servers.append(await asyncio.start_server(
@@ -157,9 +164,22 @@ class Machine:
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+        lives = self.cloud.config["lives"]
+        life = lives.pop(0) if port == CONTROL_PORT and lives else None
+        await asyncio.gather(pump(reader, far_writer, lambda n: self.let_in(port, n), life), pump(far_reader, writer),
+                             return_exceptions=True)
         far_writer.close()
         writer.close()
+
+    async def let_in(self, port, count):
+        """How many bytes of so many go in now; waits while there is no room for any."""
+        while True:
+            limit = self.cloud.config["let_in"].get(str(port))
+            room = count if limit is None else min(count, limit - self.came_in[port])
+            if room > 0:
+                self.came_in[port] += room
+                return room
+            await asyncio.sleep(0.01)
 
     async def stop(self, force):
         for server in self.servers:
@@ -176,17 +196,21 @@ class Machine:
             self.inside = None
 
     def end(self, process, force):
-        """A clean shutdown: everybody gets SIGTERM and ten seconds. The disks are then synced and let go."""
+        """A clean shutdown: everybody gets SIGTERM and some time. The disks are then synced and let go."""
+        init, self.init = self.init, None
         try:
-            with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as f:
-                init = int(f.read().split()[0])
             if not force:
-                os.kill(init, signal.SIGTERM)
-                process.wait(10)
-        except (OSError, IndexError, subprocess.TimeoutExpired):
+                signal.pidfd_send_signal(init, signal.SIGTERM)
+                process.wait(STOP_S)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
             pass
         process.kill()
         process.wait()
+        # Its mounts are gone when all in there have ended; a boot that came before would mount the same disks a second time.
+        gone = select.poll()
+        gone.register(init, select.POLLIN)
+        gone.poll()
+        os.close(init)
         process.stdout.close()
         process.stdin.close()
         for _, loop, _ in self.loops.values():
@@ -199,11 +223,17 @@ class Machine:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-async def pump(reader, writer):
+async def pump(reader, writer, let_in=None, life=None):
+    """`let_in` says how many bytes of so many go on now; the connection breaks when `life` bytes came."""
     try:
         while piece := await reader.read(1 << 18):
-            writer.write(piece)
-            await writer.drain()
+            if life is not None and (life := life - len(piece)) < 0:
+                raise ConnectionAbortedError
+            while piece:
+                count = await let_in(len(piece)) if let_in else len(piece)
+                writer.write(piece[:count])
+                piece = piece[count:]
+                await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
     except (ConnectionError, asyncio.CancelledError):

@@ -460,7 +460,7 @@ async def handle(cloud, request, req, origin):
             call["params"] = {"bucket": req.bucket, "key": req.key, **{k: v or "" for k, v in query.items() if k in KNOWN_QUERY}}
             call["query"] = query
             call["headers"] = {k: v for k, v in req.headers.items() if TELLING_HEADERS.fullmatch(k)}
-        await cloud.faults.before(rule, cloud.real_sleep)
+        await cloud.faults.before(rule)
         call["scheme"] = check_signature(cloud, req)
         unknown = [k for k in query if k not in KNOWN_QUERY and not k.startswith(("x-oss-", "response-")) and
                    k not in ("OSSAccessKeyId", "Expires", "Signature")]

@@ -182,7 +182,7 @@ async def handle(cloud, req, origin):
     rule = cloud.faults.choose(call)
     root = name + "Response"
     try:
-        await cloud.faults.before(rule, cloud.real_sleep)
+        await cloud.faults.before(rule)
         if product is None:
             raise ApiError("InvalidVersion", "Specified parameter Version is not valid.")
         raw = parse_v3(cloud, req) if scheme == "V3" else parse_v1(cloud, req)

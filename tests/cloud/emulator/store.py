@@ -51,8 +51,7 @@ class Store:
         letters = "0123456789abcdefghijklmnopqrstuvwxyz"
         ident = PREFIX[kind] + "-" + "".join(self.random.choice(letters) for _ in range(20))
         now = self.clock.cloud_s()
-        thing = Thing(kind, ident, born_s=now, visible_s=now + self.config["consistency_s"],
-                      created=self.clock.utc(), **fields)
+        thing = Thing(kind, ident, born_s=now, created=self.clock.utc(), **fields)
         self.kinds[kind][ident] = thing
         self.made[kind] += 1
         self.note(f"made {kind} {ident}")
@@ -70,9 +69,9 @@ class Store:
 
     def seen(self, kind, region=None):
         """For the Describe calls, to which what was made just now does not show yet."""
-        now = self.clock.cloud_s()
+        newest_s = self.clock.cloud_s() - self.config["consistency_s"]
         return [t for t in self.kinds[kind].values()
-                if t.visible_s <= now and region in (None, getattr(t, "region", None))]
+                if t.born_s <= newest_s and region in (None, getattr(t, "region", None))]
 
     def all(self, kind, **fields):
         return [t for t in self.kinds[kind].values() if all(getattr(t, k, None) == v for k, v in fields.items())]

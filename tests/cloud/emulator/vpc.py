@@ -11,8 +11,8 @@ from .store import page, tag_list, tags_match
 NETWORKS = [ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
-async def becomes_available(cloud, thing, seconds):
-    await cloud.clock.sleep(seconds)
+async def becomes_available(cloud, thing):
+    await cloud.takes(thing.kind)
     if thing.status == "Pending":
         thing.status = "Available"
 
@@ -31,7 +31,7 @@ async def create_vpc(cloud, p):
         raise ApiError("InvalidCidrBlock.Malformed", "Specified CIDR block is not a private one.")
     vpc = cloud.store.add("vpc", region=p["RegionId"], name=p.get("VpcName", ""), cidr=str(block), status="Pending")
     vpc.tags = p.tags()
-    cloud.spawn(becomes_available(cloud, vpc, cloud.config["times"]["vpc"]))
+    cloud.spawn(becomes_available(cloud, vpc))
     return {"VpcId": vpc.id, "VRouterId": vpc.id.replace("vpc-", "vrt-"), "RouteTableId": vpc.id.replace("vpc-", "vtb-")}
 
 
@@ -118,7 +118,7 @@ async def create_vswitch(cloud, p):
     switch = cloud.store.add("vswitch", region=vpc.region, vpc=vpc.id, zone=p["ZoneId"], cidr=str(block),
                              name=p.get("VSwitchName", ""), status="Pending")
     switch.tags = p.tags()
-    cloud.spawn(becomes_available(cloud, switch, cloud.config["times"]["vswitch"]))
+    cloud.spawn(becomes_available(cloud, switch))
     return {"VSwitchId": switch.id}
 
 
@@ -175,7 +175,7 @@ async def delete_vswitch(cloud, p):
 
 
 async def goes_away(cloud, switch):
-    await cloud.clock.sleep(cloud.config["times"]["vswitch"])
+    await cloud.takes("vswitch")
     cloud.store.remove(switch)
 
 
