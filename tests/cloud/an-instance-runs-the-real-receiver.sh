@@ -10,7 +10,7 @@ node tests/cloud/sdk/instance.js "$RECEIVER" 1 >"$work/instance"
 what() { sed -n "s/^$1 //p" "$work/instance"; }
 
 echo "the group admits nobody yet"
-if curl -sk --max-time 10 "https://$(what address):8080/"; then
+if curl -sk --max-time 600 "https://$(what address):8080/"; then
 	exit 1
 fi
 emulator GET state | grep -q "\"$(what instance)\": [1-9]"

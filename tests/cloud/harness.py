@@ -16,6 +16,8 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB, GIB = 1 << 20, 1 << 30
+# Somewhat less than tests/run gives a test: what takes so long hangs, however slow or busy the machine is.
+PATIENCE_S = 1500
 
 
 # Every process of a job that was begun, so that none outlives the course.
@@ -43,15 +45,15 @@ def program(name):
     sys.exit(77)
 
 
-def wait_until(what, seconds, condition):
+def wait_until(what, condition):
     """The first true value that `condition` gives."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE_S
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > until:
-            raise Failed(f"{what}: not within {seconds} s")
+            raise Failed(f"{what}: not within {PATIENCE_S} s")
         time.sleep(0.05)
 
 
@@ -95,7 +97,7 @@ class Emulator:
         self.keep_calls()
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -106,7 +108,7 @@ class Emulator:
             self.keep_calls()
         request = urllib.request.Request(f"{self.endpoint}/_emulator/{path}", method=method,
                                          data=json.dumps(body).encode() if body is not None else None)
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
             return json.loads(reply.read())
 
     def state(self):
@@ -142,7 +144,7 @@ class Source:
         """Returns the result of `migrator send`."""
         with open(os.path.join(self.folder, "migrator.log"), "ab") as log:
             return subprocess.run([program("migrator"), "send", "--activation", activation, "--quiet", *self.disks],
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=600, check=False).returncode
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=PATIENCE_S, check=False).returncode
 
     def begin(self, activation, *options):
         """`migrator send` beside us; its result is its output."""
@@ -192,24 +194,30 @@ class Job:
         self.process = None
         self.copied = False
 
-    def begin(self, *words, **environment):
+    def begin(self, *words, held=False, **environment):
+        """The process makes its first call behind go() when it is held, so that faults for it can be made ready."""
+        wait = ["sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"] if held else []
         with open(self.log, "ab") as log:
             log.write(f"--- pipeline {' '.join(words)} {environment}\n".encode())
             log.flush()
-            self.process = subprocess.Popen([program("pipeline"), words[0], "--state", self.state, *words[1:]],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([*wait, program("pipeline"), words[0], "--state", self.state, *words[1:]],
+                                            stdin=subprocess.PIPE if held else subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**self.emulator.environment(), **environment})
             begun.append(self.process)
 
-    def run(self, **environment):
-        self.begin("run", "--job", os.path.join(self.folder, "job.json"), **environment)
+    def go(self):
+        with self.process.stdin as held:
+            held.write(b"\n")
+
+    def run(self, **options):
+        self.begin("run", "--job", os.path.join(self.folder, "job.json"), **options)
 
     def start(self, **environment):
         self.begin("start", "web1", **environment)
 
     def order(self, *words):
         told = subprocess.run([program("pipeline"), words[0], "--state", self.state, "web1", *words[1:]], capture_output=True,
-                              text=True, check=False, timeout=300, env=self.emulator.environment())
+                              text=True, check=False, timeout=PATIENCE_S, env=self.emulator.environment())
         if told.returncode:
             raise Failed(f"pipeline {' '.join(words)}: {told.stdout}{told.stderr}")
 
@@ -240,9 +248,20 @@ class Job:
     def ended(self):
         return self.process.poll() is not None
 
-    def follow(self, source, seconds=400):
+    def wait_syncing(self):
+        """Until it waits for the source's data, which it does as long as the source says nothing; the activation code."""
+        wait_until("Syncing", lambda: self.ended() or self.status().get("phase") == "Syncing")
+        if self.ended():
+            raise Failed(f"the job ended before it waited for data:\n{self.tail()}")
+        return self.activation()
+
+    def wait(self):
+        """The exit status of a process of the job that needs no source."""
+        return self.process.wait(PATIENCE_S)
+
+    def follow(self, source):
         """Be the source for this process of the job, until it ends; its exit status (negative: of a signal)."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + PATIENCE_S
         while not self.ended():
             code = self.activation()
             if code and not self.copied:
@@ -253,7 +272,7 @@ class Job:
                 self.process.send_signal(signal.SIGQUIT)
                 self.process.kill()
                 self.process.wait()
-                raise Failed(f"the job did not end within {seconds} s")
+                raise Failed(f"the job did not end within {PATIENCE_S} s:\n{self.tail()}")
             time.sleep(0.1)
         return self.process.returncode
 

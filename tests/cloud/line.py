@@ -56,7 +56,7 @@ class Line:
             if self.job.ended():
                 raise harness.Failed(f"the job ended before it handed anything out:\n{self.job.tail()}")
             return self.job.activation()
-        return harness.wait_until("activation code", 300, look)
+        return harness.wait_until("activation code", look)
 
     def image(self, seconds=1800):
         """Waits for the job's end: (the ENS image's description, the calls it took)."""

@@ -8,6 +8,7 @@ python3 - "$work" <<'PY'
 import glob
 import json
 import os
+import secrets
 import sys
 import threading
 
@@ -17,7 +18,7 @@ import harness
 from harness import Emulator, Failed, Job, Source, check_clean
 
 folder = sys.argv[1]
-SECRET = "s3cr3t-of-the-key"
+SECRET = "s3cr3t-" + secrets.token_hex(8)
 wanted, tokens = {SECRET}, set()
 home = os.path.join(folder, "home")
 os.makedirs(os.path.join(home, ".aliyun"))
@@ -28,16 +29,19 @@ with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8")
         "ram_role_arn": "acs:ram::1000000000000001:role/worker", "ram_session_name": "test"}]}, f)
 
 
-def everybody_says():
-    """Command lines of all processes, again and again."""
-    while not over.is_set():
-        for name in glob.glob("/proc/[0-9]*/cmdline"):
-            try:
-                with open(name, "rb") as f:
-                    seen.add(f.read())
-            except OSError:
-                pass
-        over.wait(0.05)
+def look():
+    """At the command lines of all processes."""
+    for name in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(name, "rb") as f:
+                seen.add(f.read())
+        except OSError:
+            pass
+
+
+def look_again():
+    while not over.wait(0.05):
+        look()
 
 
 disk = os.path.join(folder, "source0.raw")
@@ -45,7 +49,7 @@ with open(disk, "wb") as f:
     f.write(os.urandom(2 << 20))
     f.truncate(16 << 20)
 seen, over = set(), threading.Event()
-watcher = threading.Thread(target=everybody_says)
+watcher = threading.Thread(target=look_again)
 watcher.start()
 try:
     with Emulator(os.path.join(folder, "cloud")) as emulator:
@@ -54,7 +58,15 @@ try:
         emulator.environment = lambda: {k: v for k, v in {**plain(), "HOME": home}.items() if not k.startswith("ALIBABA_CLOUD_")}
         job = Job(os.path.join(folder, "job"), emulator, way="ecs", storage_region="ap-southeast-1", bucket="coldlift-singapore")
         job.begin("run", "--verbose", "--job", os.path.join(job.folder, "job.json"))
-        status = job.follow(Source(job.folder, [disk]))
+        source = Source(job.folder, [disk])
+        code = job.wait_syncing()
+        # All that takes part runs now, and cannot come to its end.
+        emulator.set(let_in={"8703": 1 << 20})
+        copy = source.begin(code)
+        look()
+        emulator.set(let_in={"8703": None})
+        job.copied = copy.wait(harness.PATIENCE_S) == 0
+        status = job.follow(source)
         if status != 0:
             raise Failed(f"pipeline ended with {status}:\n{job.tail()}")
         calls = emulator.calls()
@@ -67,12 +79,13 @@ finally:
     watcher.join()
 if len(wanted) < 2 or not tokens or not any(c["action"] == "AssumeRole" for c in calls):
     raise Failed("no role was assumed; the test shows nothing")
-if not any(b"migrator" in line for line in seen):
-    raise Failed("no command line was seen; the test shows nothing")
+for name in (b"migrator", b"pipeline", b"receiver"):
+    if not any(os.path.basename(line.split(b"\0")[0]) == name for line in seen):
+        raise Failed(f"no command line of the {name.decode()} was seen; the test shows nothing")
 
 
-def check(where, data, secrets=None):
-    for secret in secrets or wanted | tokens:
+def check(where, data, these=None):
+    for secret in these or wanted | tokens:
         if secret.encode() in data:
             raise Failed(f"{where} has a secret in it: {data[:200]}")
 

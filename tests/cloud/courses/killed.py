@@ -20,9 +20,10 @@ def killed_once(folder, emulator, disks, rule, options):
     os.makedirs(folder)
     emulator.ask("POST", "reset", {})
     source, job = Source(folder, disks), Job(folder, emulator, **options)
-    job.run()
+    job.run(held=True)
     if rule:
         emulator.fault(rule["do"], call=rule["call"], pid=job.process.pid)
+    job.go()
     status = job.follow(source)
     killed = status == -signal.SIGKILL
     # Behind its last call it may have been through already.

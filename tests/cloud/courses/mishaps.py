@@ -22,7 +22,7 @@ def cleaned_while_it_runs(folder):
     with Emulator(folder) as emulator:
         source, job = Source(folder, small_disks(folder)), Job(folder, emulator, way="direct", **BEIJING)
         job.run()
-        wait_until("Syncing", 300, lambda: job.ended() or job.status().get("phase") == "Syncing")
+        job.wait_syncing()
         job.clean()
         if job.follow(source) != 0:
             raise Failed(job.tail())
@@ -63,6 +63,27 @@ def disturbed(folder):
             raise Failed("hardly anything went wrong; the course shows little")
 
 
+def broken_links(folder):
+    """Connections to the receiver's control service break in the middle, and some at once, whatever was being said: all of it is
+    said again, in both runs of a job."""
+    with Emulator(folder) as emulator:
+        source = Source(folder, small_disks(folder))
+        job = Job(folder, emulator, way="direct", run_once=False, max_images=2, **BEIJING)
+        for run in range(2):
+            # From a handshake and one request on; an order for images has more bytes, with its URLs, than all of these.
+            emulator.set(lives=[900, 1100, 0, 1300, 1500, 1700, 0, 0, 2000, 2500, 3000, 20000])
+            if run:
+                job.begin("cut-over", "web1")
+            else:
+                job.run()
+            job.copied = False
+            if job.follow(source) != 0:
+                raise Failed(job.tail())
+            if emulator.ask("GET", "config")["lives"]:
+                raise Failed("the connections did not break; the course shows nothing")
+        check_clean(emulator.state(), images=2)
+
+
 def wrong_clock(folder):
     """The clock of this host is 20 minutes off."""
     with Emulator(folder, skew_s=1200) as emulator:
@@ -73,14 +94,15 @@ def forgotten(folder):
     """The state directory is lost in the middle; what the job made is found by its tag and removed."""
     with Emulator(folder) as emulator:
         source = Source(folder, small_disks(folder))
-        # Exports that are still under way when somebody cleans.
-        emulator.set(times={"export": 3000})
+        # Exports are still under way when somebody cleans.
+        emulator.set(hold=["export"])
         for what, way in (("PutObject", "direct"), ("RunInstances", "direct"), ("InitiateMultipartUpload", "direct"),
                           ("CreateSnapshot", "ecs"), ("CreateImage", "ecs"), ("ExportImage", "ecs"), ("ImportImage", "direct")):
             emulator.ask("POST", "reset", {})
             job = Job(os.path.join(folder, what), emulator, way=way, **SINGAPORE)
-            job.run()
+            job.run(held=True)
             emulator.fault("kill-after", action=what, nth=1, pid=job.process.pid)
+            job.go()
             if job.follow(source) != -signal.SIGKILL:
                 raise Failed(f"it was not killed at {what}:\n{job.tail()}")
             shutil.rmtree(job.state)
@@ -102,7 +124,7 @@ def disk_left_behind(folder):
                       **{**BEIJING, "disks": [{"size_gib": 20}] * 4})
             job.run()
             things = lambda kind: emulator.state()["things"].get(kind, [])
-            wait_until("instance", 300, lambda: job.ended() or any(i["status"] == "Running" for i in things("instance")))
+            wait_until("instance", lambda: job.ended() or any(i["status"] == "Running" for i in things("instance")))
             job.process.kill()
             job.process.wait()
             ours = things("instance")[0]["tags"]["coldlift-job"]
@@ -177,11 +199,11 @@ def told_codes(folder):
             emulator.ask("DELETE", "faults")
             emulator.fault("error", action="CreateVpc", nth=1, code=code)
             job.begin("retry", "web1") if n else job.run()
-            status = job.process.wait(60)
+            status = job.wait()
             told = job.status()
             if status != 1 or told.get("state") != "InError" or code not in json.dumps(told):
                 raise Failed(f"{code}: ended with {status}: {told}\n{job.tail(10)}")
         job.begin("delete", "web1")
-        if job.process.wait(60) != 0:
+        if job.wait() != 0:
             raise Failed(job.tail(10))
         check_clean(emulator.state(), images=0)

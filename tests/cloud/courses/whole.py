@@ -69,7 +69,7 @@ def as_documented(folder):
             job.begin(*words, *(["control_port=0", "data_port=0", "advertise=127.0.0.1"] if words[0] == "run" and way == "local"
                                 else []))
             if words[0] == "account":
-                if job.process.wait(60) != 0:
+                if job.wait() != 0:
                     raise Failed(f"{words}: {job.tail()}")
                 continue
             ways.append(way)

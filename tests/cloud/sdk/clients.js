@@ -65,7 +65,7 @@ exports.emulator = async (method, path, body) => {
 
 // Until PROBE gives something that DONE accepts; a failed state ends the wait at once.
 exports.until = async (what, probe, done, failed = () => false) => {
-	const limit = Date.now() + 300000;
+	const limit = Date.now() + 1500000; // as in harness.py
 	for (;;) {
 		const seen = await probe();
 		if (done(seen)) return seen;

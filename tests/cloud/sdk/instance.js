@@ -16,7 +16,7 @@ const [receiver, sizeGib] = process.argv.slice(2);
 async function presigned(method, key) {
 	const client = new OSS({ region: `oss-${region}`, bucket: bucketName, accessKeyId: 'emulated-key',
 		accessKeySecret: 'emulated-secret', secure: false });
-	const url = new URL(client.signatureUrl(key, { method, expires: 600 }));
+	const url = new URL(client.signatureUrl(key, { method, expires: 36000 }));
 	return `${process.env.endpoint}/${bucketName}${url.pathname}${url.search}`;
 }
 

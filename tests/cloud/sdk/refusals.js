@@ -21,7 +21,7 @@ async function identities() {
 		apiVersion: '2017-11-10' }).request('DescribeSelfImages', {}, { method: 'POST' }));
 	assert.strictEqual(await classic('wrong'), 'SignatureDoesNotMatch');
 	assert.strictEqual(await refusal(oss(region, 'coldlift-singapore', true).list()), 'AccessDenied');
-	await emulator('PATCH', 'config', { skew_s: 1000 });
+	await emulator('PATCH', 'config', { skew_s: 3600 });
 	assert.strictEqual(await classic('emulated-secret'), 'IllegalTimestamp');
 	assert.strictEqual(await refusal(oss(region, 'coldlift-beijing', false).get('x')), 'RequestTimeTooSkewed');
 	await emulator('PATCH', 'config', { skew_s: 0 });
@@ -74,6 +74,7 @@ async function faults() {
 	const seen = await emulator('GET', 'state');
 	assert.strictEqual(seen.made.vpc, 1, 'the lost reply was to a call that had happened');
 	assert.strictEqual((await callVpc('DescribeVpcs', { regionId: region })).vpcs.vpc.length, 0, 'too new to be seen');
+	await emulator('PATCH', 'config', { consistency_s: 0 });
 	const { vpcs } = await until('visible', () => callVpc('DescribeVpcs', { regionId: region }), (r) => r.vpcs.vpc.length === 1);
 	await until('ready', () => callVpc('DescribeVpcs', { regionId: region }), (r) => r.vpcs.vpc[0].status === 'Available');
 	await emulator('PATCH', 'config', { quotas: { vpc: 1 } });

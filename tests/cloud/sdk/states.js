@@ -96,6 +96,8 @@ async function image(snapshotId) {
 	await hold(true);
 	const { imageId } = await callEcs('CreateImage', { regionId: region, ...wanted });
 	await code('CreateImage', wanted, 'InvalidImageName.Duplicated');
+	const creating = () => callEcs('DescribeImages', { regionId: region, imageId, status: 'Creating' });
+	await until('image that is being made', creating, (r) => r.images.image.length === 1);
 	const shown = await callEcs('DescribeImages', { regionId: region, imageId });
 	assert.strictEqual(shown.images.image.length, 0, 'an image that is being made does not show unless its state is asked for');
 	await hold(false);

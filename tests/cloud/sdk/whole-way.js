@@ -54,11 +54,12 @@ async function image(callEcs, instanceId) {
 	const disks = await callEcs('DescribeDisks', { regionId: region, instanceId, diskType: 'data' });
 	assert.strictEqual(disks.disks.disk.length, 2);
 	const snapshots = [];
-	for (const [n, disk] of disks.disks.disk.entries()) {
+	// The last first: what is written there is written when the others are synced.
+	for (const [n, disk] of [...disks.disks.disk.entries()].reverse()) {
 		const { snapshotId } = await until('first write', () => callEcs('CreateSnapshot', { diskId: disk.diskId,
 			snapshotName: `sdk-disk${n}`, tag, clientToken: `snapshot-${n}-${Date.now()}` }).catch((e) => e),
 		(r) => r.snapshotId, (r) => r.code !== 'IncorrectDiskStatus.NeverUsed');
-		snapshots.push(snapshotId);
+		snapshots[n] = snapshotId;
 	}
 	await until('snapshots', () => callEcs('DescribeSnapshots', { regionId: region, snapshotIds: JSON.stringify(snapshots) }),
 		(r) => r.snapshots.snapshot.length === 2 && r.snapshots.snapshot.every((s) => s.status === 'accomplished'));
