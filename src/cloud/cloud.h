@@ -219,6 +219,9 @@ struct cloud_thing {
 	const json_t *item;
 };
 
+/* The value of its tag KEY, or NULL; borrowed as the item. */
+const char *cloud_thing_tag(const struct cloud_thing *thing, const char *key);
+
 /*
  * One thing by its id, from a list or attribute call that is matched exactly. ENOENT: not there.
  * Eventual consistency is the caller's to weigh: what was made a moment ago may be missing for a

@@ -321,25 +321,30 @@ int cloud_describe(struct cloud *c, enum cloud_kind kind, const char *region, co
 	return fail(ENOENT, "%s %s is not there", k->name, id);
 }
 
-/* Whether an entry carries the tag; one that shows no tags at all is taken at the list's word. */
-static bool has_tag(const json_t *item, const char *key, const char *value)
+const char *cloud_thing_tag(const struct cloud_thing *thing, const char *key)
 {
-	const json_t *tags = cloud_get_list(item, "Tags.Tag");
+	const json_t *tags = cloud_get_list(thing->item, "Tags.Tag");
 	size_t i;
 	json_t *tag;
 
-	if (!tags)
-		return true;
 	json_array_foreach (tags, i, tag) {
 		const char *k =
 			cloud_get_string_or(tag, "TagKey", cloud_get_string_or(tag, "Key", ""));
-		const char *v =
-			cloud_get_string_or(tag, "TagValue", cloud_get_string_or(tag, "Value", ""));
 
-		if (strcmp(k, key) == 0 && (!value || strcmp(v, value) == 0))
-			return true;
+		if (strcmp(k, key) == 0)
+			return cloud_get_string_or(tag, "TagValue",
+						   cloud_get_string_or(tag, "Value", ""));
 	}
-	return false;
+	return NULL;
+}
+
+/* A thing that shows no tags at all is taken at the list's word. */
+static bool has_tag(const struct cloud_thing *thing, const char *key, const char *value)
+{
+	const char *found = cloud_thing_tag(thing, key);
+
+	return (found && (!value || strcmp(found, value) == 0)) ||
+	       !cloud_get_list(thing->item, "Tags.Tag");
 }
 
 int cloud_list(struct cloud *c, const struct cloud_list *what, struct arena *a,
@@ -373,7 +378,7 @@ int cloud_list(struct cloud *c, const struct cloud_list *what, struct arena *a,
 		if (rc < 0)
 			return fail_in(rc, "%s", k->list_action);
 		if ((what->name && strcmp(thing.name, what->name) != 0) ||
-		    (what->tag_key && !has_tag(item, what->tag_key, what->tag_value)))
+		    (what->tag_key && !has_tag(&thing, what->tag_key, what->tag_value)))
 			continue;
 		*arena_push(a, list, count) = thing;
 	}

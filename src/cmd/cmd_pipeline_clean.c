@@ -32,7 +32,7 @@ static int judge(const struct pipeline_args *a)
 		return pipeline_usage(a->verb, "region=REGION is missing");
 	snprintf(what, sizeof(what), "name the job by its id, j-...; not \"%.60s\"",
 		 a->job ? a->job : "");
-	if (a->job && (strncmp(a->job, "j-", 2) != 0 || strlen(a->job) != PIPE_ID_BYTES - 6))
+	if (a->job && !pipe_is_id(a->job))
 		return pipeline_usage(a->verb, what);
 	return -1;
 }

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "pipeline/pipe_cloud.h"
+#include "pipeline/pipe_names.h"
 
-#define OBJECTS	    "coldlift/" /* what the steps put below it, by job */
 #define LOOKS_AGAIN 2
 
 struct sweep {
@@ -29,13 +29,6 @@ static const enum cloud_kind tagged[] = {
 	CLOUD_KIND_INSTANCE,	   CLOUD_KIND_DISK,    CLOUD_KIND_IMAGE, CLOUD_KIND_SNAPSHOT,
 	CLOUD_KIND_SECURITY_GROUP, CLOUD_KIND_VSWITCH, CLOUD_KIND_VPC};
 
-/* "j-" and 16 hex digits. */
-static bool is_job(const char *text, size_t bytes)
-{
-	return bytes == PIPE_ID_BYTES - 6 && strncmp(text, "j-", 2) == 0 &&
-	       strspn(text + 2, "0123456789abcdef") >= bytes - 2;
-}
-
 static bool wanted(const struct sweep *s, const char *job)
 {
 	return !s->what->job || strcmp(s->what->job, job) == 0;
@@ -46,21 +39,6 @@ static void put(struct sweep *s, const char *job, const char *kind, const char *
 {
 	json_array_append_new(s->found, json_pack("{s:s, s:s, s:s, s:s}", "job", job, "kind", kind,
 						  "id", id, "name", name));
-}
-
-static const char *job_of(const struct cloud_thing *t)
-{
-	const json_t *tags = cloud_get_list(t->item, "Tags.Tag");
-	size_t i;
-	json_t *tag;
-
-	json_array_foreach ((json_t *)tags, i, tag) {
-		if (strcmp(cloud_get_string_or(tag, "TagKey", cloud_get_string_or(tag, "Key", "")),
-			   PIPE_TAG) == 0)
-			return cloud_get_string_or(tag, "TagValue",
-						   cloud_get_string_or(tag, "Value", ""));
-	}
-	return "";
 }
 
 static bool is_found(const struct sweep *s, const char *id)
@@ -93,31 +71,13 @@ static int find_tagged(struct sweep *s, enum cloud_kind kind)
 	int rc = cloud_list(s->cloud, &what, s->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		const char *job = s->what->job ? s->what->job : job_of(&list[i]);
+		const char *job = s->what->job ? s->what->job : cloud_thing_tag(&list[i], PIPE_TAG);
 
 		if (kind == CLOUD_KIND_DISK && !goes_by_itself(s, &list[i]))
 			continue;
-		put(s, job, cloud_kind_name(kind), list[i].id, list[i].name);
+		put(s, job ? job : "", cloud_kind_name(kind), list[i].id, list[i].name);
 	}
 	return rc;
-}
-
-/* Exports stand below "cl" and the job's digits; everything else below coldlift/JOB/. */
-static const char *job_of_key(struct sweep *s, const char *key)
-{
-	const char *slash;
-
-	if (strncmp(key, OBJECTS, strlen(OBJECTS)) == 0) {
-		key += strlen(OBJECTS);
-		slash = strchr(key, '/');
-		return slash && is_job(key, (size_t)(slash - key))
-			       ? arena_strndup(s->arena, key, (size_t)(slash - key))
-			       : NULL;
-	}
-	if (strncmp(key, "cl", 2) == 0 && strspn(key + 2, "0123456789abcdef") >= 16 &&
-	    key[18] == 'r')
-		return arena_printf(s->arena, "j-%.16s", key + 2);
-	return NULL;
 }
 
 static int find_objects(struct sweep *s, const char *prefix)
@@ -132,13 +92,13 @@ static int find_objects(struct sweep *s, const char *prefix)
 	if (rc == 0)
 		rc = cloud_upload_list(s->cloud, &at, s->arena, &uploads, &m);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		const char *job = job_of_key(s, objects[i].key);
+		const char *job = job_of_object(s->arena, objects[i].key);
 
 		if (job && wanted(s, job))
 			put(s, job, "object", objects[i].key, "");
 	}
 	for (size_t i = 0; rc == 0 && i < m; i++) {
-		const char *job = job_of_key(s, uploads[i].key);
+		const char *job = job_of_object(s->arena, uploads[i].key);
 
 		if (job && wanted(s, job))
 			put(s, job, "upload", uploads[i].upload_id, uploads[i].key);
@@ -146,8 +106,8 @@ static int find_objects(struct sweep *s, const char *prefix)
 	return rc;
 }
 
-/* Named PREFIX_DIGITS_rN by pipe_import.c. They are what jobs are for: listed, and removed only
- * when they are no good, or when it is asked for. */
+/* They are what jobs are for: listed, and removed only when they are no good, or when it is asked
+ * for. */
 static int find_images(struct sweep *s)
 {
 	const struct cloud_list what = {.kind = CLOUD_KIND_ENS_IMAGE};
@@ -156,15 +116,9 @@ static int find_images(struct sweep *s)
 	int rc = cloud_list(s->cloud, &what, s->arena, &list, &count);
 
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		const char *end = strstr(list[i].name, "_r"), *digits, *job;
+		const char *job = job_of_ens_image(s->arena, list[i].name);
 
-		while (end && strstr(end + 1, "_r"))
-			end = strstr(end + 1, "_r");
-		digits = end && end - list[i].name >= 17 ? end - 16 : NULL;
-		if (!digits || digits[-1] != '_' || strspn(digits, "0123456789abcdef") != 16)
-			continue;
-		job = arena_printf(s->arena, "j-%.16s", digits);
-		if (wanted(s, job))
+		if (job && wanted(s, job))
 			put(s, job,
 			    list[i].phase == CLOUD_READY ? "ens-image" : "unfinished-ens-image",
 			    list[i].id, list[i].name);
@@ -179,9 +133,9 @@ static int find_all(struct sweep *s)
 	for (size_t i = 0; rc == 0 && i < sizeof(tagged) / sizeof(*tagged); i++)
 		rc = find_tagged(s, tagged[i]);
 	if (rc == 0 && s->what->bucket)
-		rc = find_objects(s, OBJECTS);
+		rc = find_objects(s, PIPE_OBJECTS);
 	if (rc == 0 && s->what->bucket)
-		rc = find_objects(s, "cl");
+		rc = find_objects(s, PIPE_EXPORTS);
 	return rc < 0 ? rc : find_images(s);
 }
 
@@ -235,7 +189,7 @@ static bool is_running(const struct sweep *s, const char *job)
 {
 	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
 
-	return s->what->root && is_job(job, strlen(job)) &&
+	return s->what->root && pipe_is_id(job) &&
 	       pipe_job_open(s->what->root, job, PIPE_READ, &j) == 0 && pipe_job_is_run(&j);
 }
 

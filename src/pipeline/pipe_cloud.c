@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the steps that work in a cloud account share; see pipe_cloud.h. */
 #include "pipeline/pipe_cloud.h"
+#include "pipeline/pipe_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ struct cloud_object course_object(struct course *c, const char *key)
 	return (struct cloud_object){
 		.region = course_region(c),
 		.bucket = pipe_option(c->job->options, "bucket"),
-		.key = arena_printf(c->arena, "coldlift/%s/%s", c->job->id, key ? key : ""),
+		.key = name_object(c->arena, c->job->id, key ? key : ""),
 	};
 }
 

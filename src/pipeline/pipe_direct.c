@@ -35,13 +35,12 @@ static int upload_intend(struct course *c, json_t *fact)
 	json_array_foreach (disks, i, disk) {
 		uint64_t bytes = pipe_option_u64(disk, "size_bytes");
 		uint64_t part = round_up(div_up(bytes + bytes / 999, PARTS_MAX), MIB);
+		const char *key = arena_printf(c->arena, "run%u/disk%zu.qcow2", c->job->run, i);
 
 		json_array_append_new(
-			list,
-			json_pack("{s:O, s:o, s:o}", "index", json_object_get(disk, "index"), "key",
-				  json_sprintf("coldlift/%s/run%u/disk%zu.qcow2", c->job->id,
-					       c->job->run, i),
-				  "part_bytes", json_u64(max_of(part, (uint64_t)PART_BYTES))));
+			list, json_pack("{s:O, s:o, s:o}", "index", json_object_get(disk, "index"),
+					"key", json_string(course_object(c, key).key), "part_bytes",
+					json_u64(max_of(part, (uint64_t)PART_BYTES))));
 	}
 	json_object_set_new(fact, "disks", list);
 	json_object_set_new(fact, "order", json_sprintf("r%u-%.16s", c->job->run, token));

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "pipeline/pipe_cloud.h"
+#include "pipeline/pipe_names.h"
 
 /* ---- snapshots, all at once ---- */
 
@@ -222,8 +223,8 @@ const struct pipe_step image_step = {
 
 static int export_intend(struct course *c, json_t *fact)
 {
-	/* 1 to 30 letters and digits, of this run alone. */
-	json_object_set_new(fact, "prefix", json_sprintf("cl%sr%u", c->job->id + 2, c->job->run));
+	json_object_set_new(fact, "prefix",
+			    json_string(name_export(c->arena, c->job->id, c->job->run)));
 	return 0;
 }
 

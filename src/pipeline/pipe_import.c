@@ -8,13 +8,14 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "pipeline/pipe_cloud.h"
+#include "pipeline/pipe_names.h"
 
 static int import_intend(struct course *c, json_t *fact)
 {
+	const char *prefix = pipe_option(c->job->options, "image_name_prefix");
+
 	json_object_set_new(fact, "name",
-			    json_sprintf("%s_%s_r%u",
-					 pipe_option(c->job->options, "image_name_prefix"),
-					 c->job->id + 2, c->job->run));
+			    json_string(name_ens_image(c->arena, prefix, c->job->id, c->job->run)));
 	return 0;
 }
 

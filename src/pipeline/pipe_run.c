@@ -27,7 +27,7 @@
 
 static int is_job(const struct dirent *e)
 {
-	return strncmp(e->d_name, "j-", 2) == 0 && strlen(e->d_name) == PIPE_ID_BYTES - 6;
+	return pipe_is_id(e->d_name);
 }
 
 int pipe_each(const char *root, int (*fn)(void *ctx, const char *id), void *ctx)

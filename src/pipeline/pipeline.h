@@ -115,6 +115,7 @@ bool pipe_option_is_text(const char *key);
 /* ---------------------------------------------------------------------------------------- jobs */
 
 #define PIPE_ID_BYTES 24 /* "j-" and 16 hex digits, with its NUL */
+bool pipe_is_id(const char *text);
 
 /*
  * Make a job in a new directory of ROOT (made when missing). options: checked and completed. Names
