@@ -191,7 +191,7 @@ static void block_lists_directories_and_the_journal_are_said_as_such(void **stat
 		const char *const argv[] = {"debugfs", "-R", "stat /etc/deep/alpha", f->image,
 					    NULL};
 
-		assert_int_equal(run_capture(argv, 10000, &r), 0);
+		assert_int_equal(run_capture(argv, 60000, &r), 0);
 		text = strstr(r.out, "(IND):");
 		assert_non_null(text);
 		assert_int_equal(sscanf(text, "(IND):%llu", &indirect), 1);
@@ -200,14 +200,14 @@ static void block_lists_directories_and_the_journal_are_said_as_such(void **stat
 	{
 		const char *const argv[] = {"debugfs", "-R", "blocks /etc/deep", f->image, NULL};
 
-		assert_int_equal(run_capture(argv, 10000, &r), 0);
+		assert_int_equal(run_capture(argv, 60000, &r), 0);
 		assert_int_equal(sscanf(r.out, "%llu", &dir), 1);
 		run_result_fini(&r);
 	}
 	{
 		const char *const argv[] = {"debugfs", "-R", "blocks <8>", f->image, NULL};
 
-		assert_int_equal(run_capture(argv, 10000, &r), 0);
+		assert_int_equal(run_capture(argv, 60000, &r), 0);
 		assert_int_equal(sscanf(r.out, "%llu", &journal), 1);
 	}
 	ranges[0] = (struct disk_range){0, MIB + indirect * BLOCK, 512};
@@ -285,7 +285,7 @@ static void files_of_xfs_are_named(void **state)
 	const char *const version[] = {"mkfs.xfs", "-V", NULL};
 	char proto[128], text[1024];
 
-	if (run_capture(version, 10000, &r) < 0)
+	if (run_capture(version, 60000, &r) < 0)
 		skip();
 	snprintf(proto, sizeof(proto), "%s/proto", f->dir);
 	snprintf(text, sizeof(text),
