@@ -16,6 +16,24 @@ percent_is() { # AT-LEAST
 	now=$(status_of percent)
 	[ -n "$now" ] && [ "$now" -ge "$1" ]
 }
+# Where the packing is through before an order comes, on a fast machine or as nobody gave us time, all begins again with more to
+# pack; what is not obeyed even then is not obeyed.
+pack_mib=${PACK_MIB:-384}
+too_late() { # WHAT-WENT-WRONG
+	[ "$pack_mib" -le 1536 ] || fail "$1: $("$PIPELINE" status)"
+	echo "$pack_mib MiB are too few: $1"
+	! kill -KILL "$pipeline_pid" 2>/dev/null || wait_job 2>/dev/null || true
+	end_job
+	PACK_MIB=$((2 * pack_mib)) exec "$0"
+}
+# Or it was through before that was seen.
+reached() { # PERCENT
+	percent_is "$1" || ! kill -0 "$pipeline_pid" 2>/dev/null
+}
+reaches() { # PERCENT
+	wait_for 900 reached "$1" || fail "it does not come to $1 %: $("$PIPELINE" status)"
+	is_in web1 Processing || too_late "it was not seen at $1 %"
+}
 put() { # NAME FILE
 	curl -sS --fail-with-body --insecure -X PUT -H "Authorization: Bearer $token" --data-binary "@$2" \
 		"https://127.0.0.1:$control_port/v1/artefact/$1" >/dev/null || fail "$1 is not taken"
@@ -30,7 +48,7 @@ to_the_packing() { # : a job, its disk copied and verified, until it is being pa
 	send --whole --proof "$work/proof" "$work/disk" || fail "the copy failed"
 	put verify.json "$work/proof/verify.json"
 	put verify.leaves "$work/proof/verify.leaves"
-	while ! is_in web1 Processing; do
+	while ! is_in web1 Processing && kill -0 "$pipeline_pid" 2>/dev/null; do
 		source_says Finished >/dev/null 2>&1 || true
 		sleep 0.05
 	done
@@ -38,47 +56,63 @@ to_the_packing() { # : a job, its disk copied and verified, until it is being pa
 
 # Text in another order in each chunk: it compresses slowly, about 60 MB/s a core, and there is one: time enough for orders.
 taskset -cp "$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')" $$ >/dev/null
-files_image "$work/disk" 384
+files_image "$work/disk" "$pack_mib"
 to_the_packing
-wait_for 120 percent_is 5 || fail "nothing moves: $("$PIPELINE" status)"
-wait_for 120 sh -c "'$PIPELINE' status web1 | grep -q '/s, [0-9:]* left, '" || fail "no rate: $("$PIPELINE" status)"
-"$PIPELINE" status --html "$work/page.html" && grep -q 'iB/s, [0-9:]* left' "$work/page.html" || fail "the page shows no rate"
+reaches 5
+shows_rate() {
+	"$PIPELINE" status web1 | grep -q '/s, [0-9:]* left, ' || ! kill -0 "$pipeline_pid" 2>/dev/null
+}
+wait_for 600 shows_rate || fail "no rate: $("$PIPELINE" status)"
+"$PIPELINE" status --html "$work/page.html"
+is_in web1 Processing || too_late "no rate was seen"
+grep -q 'iB/s, [0-9:]* left' "$work/page.html" || fail "the page shows no rate"
 
-"$PIPELINE" pause web1 || fail "no pause"
+"$PIPELINE" pause web1 2>/dev/null || ! is_in web1 Processing || fail "no pause"
+is_in web1 Processing || too_late "it was not paused"
 "$PIPELINE" status web1 | grep -q Paused || fail "it does not say that it is paused"
+# What is in hand is written; then nothing is.
+size_of_image() {
+	stat -c %s "$work"/jobs/images/*.qcow2.new
+}
+rests() {
+	local size
+	size=$(size_of_image)
+	sleep 2
+	[ "$(size_of_image)" -eq "$size" ]
+}
+wait_for 600 rests || fail "paused, and it goes on: $("$PIPELINE" status)"
+is_in web1 Processing || fail "paused, and it went on: $("$PIPELINE" status)"
 was=$(status_of percent)
-sleep 1
-[ "$(status_of percent)" -le $((was + 1)) ] || fail "paused, and it goes on: $was, $(status_of percent)"
 "$PIPELINE" resume web1 || fail "no resume"
-wait_for 120 percent_is $((was + 5)) || fail "it does not go on"
-"$PIPELINE" stop web1 || fail "no stop"
+reaches $((was + 5))
+"$PIPELINE" stop web1 2>/dev/null || ! is_in web1 Processing || fail "no stop"
 wait_job || true
-is_in web1 Stopped || fail "it is not Stopped"
+is_in web1 Stopped || too_late "it was not stopped"
 image=$(echo "$work"/jobs/images/*.qcow2.new)
 size=$(stat -c %s "$image")
 [ "$size" -gt 1048576 ] || fail "nothing was kept: $size"
 
 # Killed: it goes on from what was kept.
 run_job start web1
-wait_for 120 percent_is $((was + 10)) || fail "it does not go on after the stop"
+reaches $((was + 10))
 kill -KILL "$pipeline_pid"
 wait_job 2>/dev/null || true
+is_in web1 Processing || too_late "it was not killed"
 run_job start web1
-wait_run web1
-wait_for 120 percent_is 1 || fail "it does not go on after the kill"
+reaches 1
 percent_is "$was" || fail "it began anew: $(status_of percent) instead of $was %"
 wait_job || fail "the job failed"
 is_in web1 Finished || fail "it is not Finished"
 "$RECEIVER" verify --disk "$(echo "$work"/jobs/images/*.qcow2)" --proof "$work/proof/verify.json" >/dev/null ||
 	fail "the image is not the disk"
-at_most "$size" $(($(stat -c %s "$work"/jobs/images/*.qcow2) * 8 / 10)) "bytes of the image at the stop, which is to be at once"
+[ "$size" -le $(($(stat -c %s "$work"/jobs/images/*.qcow2) * 8 / 10)) ] || too_late "at its stop it had $size bytes already"
 ! ls "$work"/jobs/images/*.new "$work"/jobs/images/*.state 2>/dev/null || fail "something is left"
 "$PIPELINE" delete web1
 rm -rf "$work/jobs/images"
 
 # Cancelled: at once, and nothing stays.
 to_the_packing
-wait_for 120 percent_is 3 || fail "nothing moves"
+reaches 3
 most=3
 "$PIPELINE" cancel web1 &
 cancel=$!
@@ -86,7 +120,10 @@ while kill -0 "$pipeline_pid" 2>/dev/null; do
 	now=$(status_of percent 2>/dev/null || true)
 	[ "${now:-0}" -le "$most" ] || most=$now
 done
-wait $cancel || fail "no cancel"
+wait $cancel || {
+	! is_in web1 Finished || too_late "it was not cancelled"
+	fail "no cancel"
+}
 wait_job || true
-at_most "$most" 60 "percent that were packed before the cancel was obeyed"
+[ "$most" -le 60 ] || too_late "$most % were packed before the cancel was obeyed"
 [ -z "$(ls "$work/jobs/images" 2>/dev/null)" ] || fail "left: $(ls "$work/jobs/images")"
