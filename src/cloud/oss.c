@@ -12,6 +12,7 @@
 #include "cloud/text.h"
 
 #define VALID_MAX_S 604800
+#define LIST_MAX    "1000"
 
 static const char *object_url(struct arena *a, const struct endpoint *e,
 			      const struct cloud_object *at, const struct sign_pairs *query)
@@ -118,6 +119,48 @@ int oss_document(struct cloud *c, const struct oss_call *o, const char *root, st
 	return rc < 0 ? fail_in(rc, "oss %s", o->name) : 0;
 }
 
+/* Take over where the next page begins; false when that is where this one began. */
+static bool turn_page(struct oss_pages *p, const struct xml_node *root, struct arena *a)
+{
+	const struct oss_list *l = p->list;
+	bool turned = false;
+
+	for (size_t i = 0; i < 2 && l->next[i].told; i++) {
+		const char *next = l->next[i].is_key ? oss_decoded(a, root, l->next[i].told)
+						     : xml_text(root, l->next[i].told);
+
+		turned |= strcmp(next, p->from[i] ? p->from[i] : "") != 0;
+		p->from[i] = next;
+	}
+	return turned;
+}
+
+int oss_next_page(struct cloud *c, struct oss_pages *p, struct arena *a, struct xml_node **root)
+{
+	const struct oss_list *l = p->list;
+	const struct cloud_object bucket = {.region = p->at->region, .bucket = p->at->bucket};
+	struct oss_call o = OSS_CALL(.name = l->name, .method = "GET", .at = &bucket);
+	int rc;
+
+	if (p->was_last)
+		return 0;
+	sign_add(a, &o.query, l->kind, l->value);
+	sign_add(a, &o.query, l->max, LIST_MAX);
+	sign_add(a, &o.query, "encoding-type", "url");
+	if (p->at->key && p->at->key[0])
+		sign_add(a, &o.query, "prefix", p->at->key);
+	for (size_t i = 0; i < 2; i++)
+		if (p->from[i] && p->from[i][0])
+			sign_add(a, &o.query, l->next[i].asked, p->from[i]);
+	rc = oss_document(c, &o, l->root, a, root);
+	if (rc < 0)
+		return rc;
+	p->was_last = strcmp(xml_text(*root, "IsTruncated"), "true") != 0;
+	if (!p->was_last && !turn_page(p, *root, a))
+		return fail(EBADMSG, "oss %s: the same page comes again", l->name);
+	return 1;
+}
+
 /* A value that goes into a header must not end it. */
 static bool fits_header(const char *text)
 {
@@ -146,15 +189,6 @@ int oss_describe_new(struct arena *a, const char *content_type, const json_t *me
 	return 0;
 }
 
-const char *oss_unquoted(struct arena *a, const char *etag)
-{
-	size_t n = strlen(etag);
-
-	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"')
-		return arena_strndup(a, etag + 1, n - 2);
-	return arena_strdup(a, etag);
-}
-
 const char *oss_decoded(struct arena *a, const struct xml_node *node, const char *name)
 {
 	const char *plain = text_decoded(a, xml_text(node, name));
@@ -167,11 +201,6 @@ uint64_t oss_number(const struct xml_node *node, const char *name)
 	uint64_t n = 0;
 
 	return num_parse(xml_text(node, name), 0, UINT64_MAX, &n) == 0 ? n : 0;
-}
-
-bool oss_truncated(const struct xml_node *root)
-{
-	return strcmp(xml_text(root, "IsTruncated"), "true") == 0;
 }
 
 int cloud_presign(struct cloud *c, const struct cloud_presign *what, struct arena *a,

@@ -10,8 +10,6 @@
 #include "base/num.h"
 #include "cloud/oss.h"
 
-#define LIST_MAX "1000"
-
 /* ---- buckets ---- */
 
 int cloud_bucket_info(struct cloud *c, const struct cloud_object *at, struct arena *a,
@@ -133,39 +131,28 @@ int cloud_object_head(struct cloud *c, const struct cloud_object *at, struct are
 int cloud_object_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_object_info **list, size_t *count)
 {
-	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
-	const char *token = "";
+	static const struct oss_list objects = {
+		.name = "ListObjectsV2",
+		.kind = "list-type",
+		.value = "2",
+		.max = "max-keys",
+		.root = "ListBucketResult",
+		.next = {{"NextContinuationToken", "continuation-token", false}},
+	};
+	struct oss_pages pages = {.list = &objects, .at = at};
 	struct xml_node *root;
 	int rc;
 
 	*list = NULL;
 	*count = 0;
-	do {
-		struct oss_call o =
-			OSS_CALL(.name = "ListObjectsV2", .method = "GET", .at = &bucket);
-
-		sign_add(a, &o.query, "list-type", "2");
-		sign_add(a, &o.query, "max-keys", LIST_MAX);
-		sign_add(a, &o.query, "encoding-type", "url");
-		if (at->key && at->key[0])
-			sign_add(a, &o.query, "prefix", at->key);
-		if (token[0])
-			sign_add(a, &o.query, "continuation-token", token);
-		rc = oss_document(c, &o, "ListBucketResult", a, &root);
-		if (rc < 0)
-			return rc;
+	while ((rc = oss_next_page(c, &pages, a, &root)) == 1)
 		for (const struct xml_node *n = xml_child(root, "Contents"); n; n = xml_same(n))
 			*arena_push(a, list, count) = (struct cloud_object_info){
 				.key = oss_decoded(a, n, "Key"),
 				.bytes = oss_number(n, "Size"),
 				.crc64 = "",
 			};
-		if (oss_truncated(root) &&
-		    strcmp(token, xml_text(root, "NextContinuationToken")) == 0)
-			return fail(EBADMSG, "oss ListObjectsV2: the same page comes again");
-		token = xml_text(root, "NextContinuationToken");
-	} while (oss_truncated(root));
-	return 0;
+	return rc;
 }
 
 /* ---- deleting ---- */
@@ -201,34 +188,26 @@ static int delete_listed(struct cloud *c, const struct cloud_object *at,
  */
 static int delete_versions(struct cloud *c, const struct cloud_object *at, struct arena *a)
 {
-	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
-	const char *key = "", *version = "";
+	static const struct oss_list versions = {
+		.name = "ListObjectVersions",
+		.kind = "versions",
+		.max = "max-keys",
+		.root = "ListVersionsResult",
+		.next = {{"NextKeyMarker", "key-marker", true},
+			 {"NextVersionIdMarker", "version-id-marker", false}},
+	};
+	struct oss_pages pages = {.list = &versions, .at = at};
 	struct xml_node *root;
 	int rc;
 
-	do {
-		struct oss_call o =
-			OSS_CALL(.name = "ListObjectVersions", .method = "GET", .at = &bucket);
-
-		sign_add(a, &o.query, "versions", NULL);
-		sign_add(a, &o.query, "prefix", at->key);
-		sign_add(a, &o.query, "max-keys", LIST_MAX);
-		sign_add(a, &o.query, "encoding-type", "url");
-		if (key[0]) {
-			sign_add(a, &o.query, "key-marker", key);
-			sign_add(a, &o.query, "version-id-marker", version);
-		}
-		rc = oss_document(c, &o, "ListVersionsResult", a, &root);
-		if (rc == 0)
-			rc = delete_listed(c, at, root, "Version", a);
+	while ((rc = oss_next_page(c, &pages, a, &root)) == 1) {
+		rc = delete_listed(c, at, root, "Version", a);
 		if (rc == 0)
 			rc = delete_listed(c, at, root, "DeleteMarker", a);
 		if (rc < 0)
-			return rc;
-		key = oss_decoded(a, root, "NextKeyMarker");
-		version = xml_text(root, "NextVersionIdMarker");
-	} while (oss_truncated(root) && key[0]);
-	return 0;
+			break;
+	}
+	return rc;
 }
 
 int cloud_object_delete(struct cloud *c, const struct cloud_object *at)

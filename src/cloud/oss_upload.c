@@ -10,39 +10,28 @@
 int cloud_upload_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_upload **list, size_t *count)
 {
-	const struct cloud_object bucket = {.region = at->region, .bucket = at->bucket};
-	const char *key = "", *id = "";
+	static const struct oss_list uploads = {
+		.name = "ListMultipartUploads",
+		.kind = "uploads",
+		.max = "max-uploads",
+		.root = "ListMultipartUploadsResult",
+		.next = {{"NextKeyMarker", "key-marker", true},
+			 {"NextUploadIdMarker", "upload-id-marker", false}},
+	};
+	struct oss_pages pages = {.list = &uploads, .at = at};
 	struct xml_node *root;
 	int rc;
 
 	*list = NULL;
 	*count = 0;
-	do {
-		struct oss_call o =
-			OSS_CALL(.name = "ListMultipartUploads", .method = "GET", .at = &bucket);
-
-		sign_add(a, &o.query, "uploads", NULL);
-		sign_add(a, &o.query, "encoding-type", "url");
-		sign_add(a, &o.query, "max-uploads", "1000");
-		if (at->key && at->key[0])
-			sign_add(a, &o.query, "prefix", at->key);
-		if (key[0]) {
-			sign_add(a, &o.query, "key-marker", key);
-			sign_add(a, &o.query, "upload-id-marker", id);
-		}
-		rc = oss_document(c, &o, "ListMultipartUploadsResult", a, &root);
-		if (rc < 0)
-			return rc;
+	while ((rc = oss_next_page(c, &pages, a, &root)) == 1)
 		for (const struct xml_node *n = xml_child(root, "Upload"); n; n = xml_same(n))
 			*arena_push(a, list, count) = (struct cloud_upload){
 				.key = oss_decoded(a, n, "Key"),
 				.upload_id = xml_text(n, "UploadId"),
 				.initiated = xml_text(n, "Initiated"),
 			};
-		key = oss_decoded(a, root, "NextKeyMarker");
-		id = xml_text(root, "NextUploadIdMarker");
-	} while (oss_truncated(root) && key[0]);
-	return 0;
+	return rc;
 }
 
 /* The upload of this very key that was begun last, or NULL. */
