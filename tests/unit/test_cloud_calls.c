@@ -533,6 +533,40 @@ static void all_pages_are_gathered(void **state)
 			 -EINVAL);
 }
 
+/* The same page again and again, or half a list that does not say where the other half begins. */
+static void lists_of_the_store_go_in_no_circle(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP_ARENA struct arena *a = arena_new();
+	const struct cloud_object at = {REGION, "a-bucket", "x"};
+	struct cloud_object_info *objects;
+	struct cloud_upload *uploads;
+	size_t n;
+
+	HTTP_SCRIPT(&f->server, {.status = 200,
+				 .body = "<ListBucketResult><IsTruncated>true</IsTruncated>"
+					 "<NextContinuationToken>t</NextContinuationToken>"
+					 "</ListBucketResult>"});
+	assert_int_equal(cloud_object_list(f->c, &at, a, &objects, &n), -EBADMSG);
+	assert_int_equal(http_server_count(&f->server), 2);
+	HTTP_SCRIPT(&f->server, {.status = 200,
+				 .body = "<ListMultipartUploadsResult>"
+					 "<IsTruncated>true</IsTruncated>"
+					 "<NextKeyMarker>x%2F1</NextKeyMarker>"
+					 "<NextUploadIdMarker>U</NextUploadIdMarker>"
+					 "</ListMultipartUploadsResult>"});
+	assert_int_equal(cloud_upload_list(f->c, &at, a, &uploads, &n), -EBADMSG);
+	assert_int_equal(http_server_count(&f->server), 2);
+	assert_string_equal(parameter(a, f->server.requests[1], "key-marker"), "x/1");
+	assert_string_equal(parameter(a, f->server.requests[1], "upload-id-marker"), "U");
+	HTTP_SCRIPT(&f->server, {.status = 200,
+				 .body = "<ListMultipartUploadsResult>"
+					 "<IsTruncated>true</IsTruncated>"
+					 "</ListMultipartUploadsResult>"});
+	assert_int_equal(cloud_upload_list(f->c, &at, a, &uploads, &n), -EBADMSG);
+	assert_int_equal(http_server_count(&f->server), 1);
+}
+
 static void long_parameters_go_as_a_form(void **state)
 {
 	struct fixture *f = *state;
@@ -636,6 +670,7 @@ int main(void)
 		cmocka_unit_test(the_environment_has_the_settings),
 		cmocka_unit_test(a_process_can_be_killed_at_each_stage),
 		cmocka_unit_test(all_pages_are_gathered),
+		cmocka_unit_test(lists_of_the_store_go_in_no_circle),
 		cmocka_unit_test(long_parameters_go_as_a_form),
 		cmocka_unit_test(bytes_that_differ_are_found),
 		cmocka_unit_test(a_webhook_is_signed),
