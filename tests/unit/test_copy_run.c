@@ -49,6 +49,7 @@ struct fixture {
 	uint64_t mark;
 	unsigned still; /* calls in which nothing moved */
 	atomic_bool gate_open;
+	uint64_t gate_until_ms;
 };
 
 static void on_status(void *ctx, const struct copy_status *s)
@@ -203,11 +204,10 @@ static ssize_t read_gated(void *ctx, unsigned source, void *buf, size_t bytes,
 			  uint64_t offset_bytes)
 {
 	struct fixture *f = ctx;
-	uint64_t until_ms = clock_ms() + PATIENCE_MS;
 
 	(void)source;
 	while (offset_bytes + bytes > GATE_BYTES && !atomic_load(&f->gate_open) &&
-	       clock_ms() < until_ms)
+	       clock_ms() < f->gate_until_ms)
 		usleep(1000);
 	memcpy(buf, f->bytes + offset_bytes, bytes);
 	return (ssize_t)bytes;
@@ -216,6 +216,7 @@ static ssize_t read_gated(void *ctx, unsigned source, void *buf, size_t bytes,
 static void put_gate(struct fixture *f)
 {
 	atomic_store(&f->gate_open, false);
+	f->gate_until_ms = clock_ms() + PATIENCE_MS;
 	f->options.read = read_gated;
 	f->options.read_ctx = f;
 	f->options.read_limit_ms = 2 * PATIENCE_MS;
