@@ -114,6 +114,13 @@ class Emulator:
     def state(self):
         return self.ask("GET", "state")
 
+    def is_well(self):
+        """What failed in it would else be waited for in vain."""
+        errors = self.state()["errors"]
+        if errors:
+            raise Failed("the emulator failed:\n" + "\n".join(errors))
+        return True
+
     def calls(self):
         return self.ask("GET", "calls")
 
@@ -250,7 +257,7 @@ class Job:
 
     def wait_syncing(self):
         """Until it waits for the source's data, which it does as long as the source says nothing; the activation code."""
-        wait_until("Syncing", lambda: self.ended() or self.status().get("phase") == "Syncing")
+        wait_until("Syncing", lambda: self.ended() or self.emulator.is_well() and self.status().get("phase") == "Syncing")
         if self.ended():
             raise Failed(f"the job ended before it waited for data:\n{self.tail()}")
         return self.activation()
@@ -268,6 +275,8 @@ class Job:
                 self.copied = source.send(code) == 0
             if code and self.copied:
                 source.says(code, "Finished")
+            if not self.copied:
+                self.emulator.is_well()
             if time.monotonic() > until:
                 self.process.send_signal(signal.SIGQUIT)
                 self.process.kill()

@@ -42,7 +42,7 @@ start_emulator() { # [OPTION...]
 }
 
 emulator() { # METHOD PATH [JSON]
-	curl -sS --fail-with-body --max-time 60 -X "$1" ${3+--data-binary "$3"} "$endpoint/_emulator/$2"
+	curl -sS --fail-with-body --max-time 600 -X "$1" ${3+--data-binary "$3"} "$endpoint/_emulator/$2"
 }
 
 # The vendor's SDK for Node.js, at the locked versions, in the cache; sets NODE_PATH.

@@ -37,7 +37,7 @@ class Line:
         self.over.set()
         if self.job.process.poll() is None:
             self.job.process.terminate()
-            self.job.process.wait(60)
+            self.job.process.wait(harness.PATIENCE_S)
         self.emulator.__exit__()
 
     def tell(self):

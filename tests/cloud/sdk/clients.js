@@ -14,9 +14,12 @@ const endpoint = process.env.endpoint;
 const accessKeyId = process.env.ALIBABA_CLOUD_ACCESS_KEY_ID || 'emulated-key';
 const accessKeySecret = process.env.ALIBABA_CLOUD_ACCESS_KEY_SECRET || 'emulated-secret';
 const host = endpoint.replace('http://', '');
+// As in harness.py. Left to themselves the clients wait 3 s for an answer, which a busy machine may take.
+const PATIENCE_MS = 1500000;
 
-function config(regionId) {
-	return new $OpenApiUtil.Config({ accessKeyId, accessKeySecret, regionId, endpoint: host, protocol: 'http' });
+function config(regionId, keys = {}) {
+	return new $OpenApiUtil.Config({ accessKeyId, accessKeySecret, regionId, endpoint: host, protocol: 'http',
+		readTimeout: PATIENCE_MS, connectTimeout: PATIENCE_MS, ...keys });
 }
 
 // Call METHOD of a product's client with the request class of the same name.
@@ -29,12 +32,12 @@ function product(client, models) {
 	};
 }
 
-exports.ecs = (region) => product(new Ecs(config(region)), ecsModels);
+exports.ecs = (region, keys) => product(new Ecs(config(region, keys)), ecsModels);
 exports.vpc = (region) => product(new Vpc(config(region)), vpcModels);
 function classic(apiVersion) {
-	return (method = 'POST') => {
-		const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint, apiVersion });
-		return (action, parameters) => client.request(action, parameters, { method });
+	return (method = 'POST', keys = {}) => {
+		const client = new PopCore.RPCClient({ accessKeyId, accessKeySecret, endpoint, apiVersion, ...keys });
+		return (action, parameters) => client.request(action, parameters, { method, timeout: PATIENCE_MS });
 	};
 }
 exports.ens = classic('2017-11-10');
@@ -42,7 +45,7 @@ exports.sts = classic('2015-04-01');
 exports.ram = classic('2015-05-01');
 exports.oss = (region, bucket, v4, keys = {}) =>
 	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, endpoint, authorizationV4: v4, sldEnable: false,
-		...keys });
+		timeout: PATIENCE_MS, ...keys });
 // Presigned URLs name the bucket's own host; only the connection of sendTo() goes to the emulator.
 exports.ossForUrls = (region, bucket, keys = {}) =>
 	new OSS({ region: `oss-${region}`, bucket, accessKeyId, accessKeySecret, secure: false, authorizationV4: false, ...keys });
@@ -65,7 +68,7 @@ exports.emulator = async (method, path, body) => {
 
 // Until PROBE gives something that DONE accepts; a failed state ends the wait at once.
 exports.until = async (what, probe, done, failed = () => false) => {
-	const limit = Date.now() + 1500000; // as in harness.py
+	const limit = Date.now() + PATIENCE_MS;
 	for (;;) {
 		const seen = await probe();
 		if (done(seen)) return seen;

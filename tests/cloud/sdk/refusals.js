@@ -2,23 +2,17 @@
 // What the emulator must refuse, asked by the vendor's clients: the emulator's strictness is what makes its yes worth something.
 'use strict';
 const assert = require('assert');
-const { $OpenApiUtil } = require('@alicloud/openapi-core');
-const { default: Ecs, DescribeInstancesRequest } = require('@alicloud/ecs20140526');
 const { ecs, vpc, ens, oss, emulator, refusal, until } = require('./clients.js');
-const PopCore = require('@alicloud/pop-core');
 
-const endpoint = process.env.endpoint;
 const region = 'cn-beijing';
 
 async function identities() {
-	const ask = (accessKeyId, accessKeySecret, securityToken) => refusal(new Ecs(new $OpenApiUtil.Config({ accessKeyId,
-		accessKeySecret, securityToken, regionId: region, endpoint: endpoint.replace('http://', ''), protocol: 'http' }))
-		.describeInstances(new DescribeInstancesRequest({ regionId: region })));
+	const ask = (accessKeyId, accessKeySecret, securityToken) => refusal(ecs(region, { accessKeyId, accessKeySecret,
+		securityToken })('DescribeInstances', { regionId: region }));
 	assert.strictEqual(await ask('nobody', 'emulated-secret'), 'InvalidAccessKeyId.NotFound');
 	assert.strictEqual(await ask('emulated-key', 'wrong'), 'SignatureDoesNotMatch');
 	assert.strictEqual(await ask('emulated-key', 'emulated-secret', 'token'), 'InvalidSecurityToken.Malformed');
-	const classic = (secret) => refusal(new PopCore.RPCClient({ accessKeyId: 'emulated-key', accessKeySecret: secret, endpoint,
-		apiVersion: '2017-11-10' }).request('DescribeSelfImages', {}, { method: 'POST' }));
+	const classic = (accessKeySecret) => refusal(ens('POST', { accessKeySecret })('DescribeSelfImages', {}));
 	assert.strictEqual(await classic('wrong'), 'SignatureDoesNotMatch');
 	assert.strictEqual(await refusal(oss(region, 'coldlift-singapore', true).list()), 'AccessDenied');
 	await emulator('PATCH', 'config', { skew_s: 3600 });
