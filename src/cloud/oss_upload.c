@@ -7,6 +7,8 @@
 #include "cloud/oss.h"
 #include "cloud/text.h"
 
+#define BEGIN_TRIES 6
+
 int cloud_upload_list(struct cloud *c, const struct cloud_object *at, struct arena *a,
 		      struct cloud_upload **list, size_t *count)
 {
@@ -79,8 +81,8 @@ int cloud_upload_begin(struct cloud *c, const struct cloud_object *at, const cha
 {
 	int rc;
 
-	/* Twice: what a lost reply has begun is found by the second look. */
-	for (int i = 0; i < 3; i++) {
+	/* What a lost reply has begun is found by the next look. */
+	for (int i = 0; i < BEGIN_TRIES; i++) {
 		rc = find_begun(c, at, a, upload_id);
 		if (rc < 0 || *upload_id)
 			return rc;
