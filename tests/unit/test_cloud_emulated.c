@@ -45,7 +45,7 @@ static struct cloud_options options_of(const struct emulated *e)
 {
 	struct cloud_options o = {.region = REGION,
 				  .backoff_ms = 10,
-				  .retry_for_ms = 20000,
+				  .retry_for_ms = 120000,
 				  .keys = CLOUD_KEYS_ENVIRONMENT};
 
 	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++)
@@ -139,7 +139,7 @@ static void wait_for(struct emulated *e, enum cloud_kind kind, const char *id,
 					.id = id,
 					.wanted = wanted,
 					.every_ms = 20,
-					.for_ms = 60000};
+					.for_ms = 300000};
 
 	ok(cloud_wait(e->c, &what, e->a, out));
 }
