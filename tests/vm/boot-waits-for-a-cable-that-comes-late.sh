@@ -6,12 +6,14 @@
 vm_needs "$iso"
 
 vm_iso "$vm_dir/cd.iso" --args ip=dhcp
-vm_start source bios 192 -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device e1000,id=net0,netdev=n
+# It starts when the cable is out.
+vm_start source bios 192 -S -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device e1000,id=net0,netdev=n
 vm_monitor source 'set_link net0 off'
-vm_wait source 240 'No network card has a link: look at cable and switch'
-vm_line source shell
+vm_monitor source cont
+vm_wait source 600 'No network card has a link: look at cable and switch'
+vm_shell source
 vm_sees source 'cat /sys/class/net/eth0/carrier' '^0$' || fail "there is a link, and nothing is tested"
 ! vm_says source 'coldlift: ready' || fail "it went on without a network"
 vm_monitor source 'set_link net0 on'
-vm_wait source 120 'coldlift: ready'
-vm_wait source 60 'ACTIVATION_MISSING'
+vm_wait source 600 'coldlift: ready'
+vm_wait source 600 'ACTIVATION_MISSING'

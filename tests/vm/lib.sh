@@ -5,18 +5,25 @@
 #
 #   vm_needs FILE...                      skip (77) unless these, QEMU and firmware are there
 #   vm_start NAME bios|uefi MIB OPTION... start a machine
+#   vm_until NAME SECONDS WHAT COMMAND... until the command of this host succeeds; fails otherwise
 #   vm_wait NAME SECONDS REGEX            until its serial port has said it; fails otherwise
 #   vm_says NAME REGEX                    whether it has said it
 #   vm_sh NAME COMMAND [SECONDS]          run in the image's shell on the serial port (mode=shell),
 #                                         print the output, return the status
 #   vm_sees NAME COMMAND REGEX            whether the command succeeds there and prints that
+#   vm_becomes NAME COMMAND REGEX         until it does; fails otherwise
 #   vm_line NAME TEXT                     type a line on the serial port
-#   vm_monitor NAME COMMAND               a command for QEMU's monitor
+#   vm_shell NAME                         ask for a shell on the serial port, until there is one
+#   vm_monitor NAME COMMAND               a command for QEMU's monitor, until it is done; fails when it is refused
 #   vm_screenshot NAME FILE.png           what its screen shows
 #   vm_gone NAME SECONDS                  until it has powered off; fails otherwise
 #   vm_stop NAME                          pull the plug
+#   vm_https FOLDER CERTIFICATE KEY       serve its files at https://127.0.0.1:$port
 #   fail TEXT                             end the test
 # Everything is stopped and removed when the test ends; VM_KEEP=1 keeps the directory.
+#
+# SECONDS end what hangs, and are no measure of anything: whatever may take long on a machine that is ten times slower,
+# or busy with other things, gets 600.
 
 set -euo pipefail
 export LC_ALL=C
@@ -80,39 +87,65 @@ vm_start() {
 	vm_pids[$name]=$!
 	# What nobody reads would stop the machine.
 	cat "$dir/serial.out" >/dev/null &
-	cat "$dir/monitor.out" >/dev/null &
+	cat "$dir/monitor.out" >"$dir/monitor.log" &
 }
 
 vm_running() { [ -n "${vm_pids[$1]-}" ] && kill -0 "${vm_pids[$1]}" 2>/dev/null; }
 
 vm_says() { grep -aqE -- "$2" < <(tr -d '\r' <"$vm_dir/$1/serial.log"); }
 
-vm_wait() {
-	local end=$(($(date +%s) + $2)) running
+vm_until() {
+	local name=$1 seconds=$2 what=$3 running end=$(($(date +%s) + $2))
+	shift 3
 	while :; do
 		running=yes
-		vm_running "$1" || running=
+		vm_running "$name" || running=
 		# Looked at after that, so that last words count.
-		if vm_says "$1" "$3"; then return 0; fi
-		[ -n "$running" ] || fail "$1 stopped before it said '$3'"
-		[ "$(date +%s)" -lt $end ] || fail "$1 did not say '$3' within $2 s"
+		if "$@"; then return 0; fi
+		[ -n "$running" ] || fail "$name stopped, but not: $what"
+		[ "$(date +%s)" -lt $end ] || fail "$name: not within $seconds s: $what"
 		sleep 0.1
 	done
 }
 
+vm_wait() { vm_until "$1" "$2" "it says '$3'" vm_says "$1" "$3"; }
+
 vm_line() { printf '%s\n' "$2" >"$vm_dir/$1/serial.in"; }
 
-vm_monitor() {
-	printf '%s\n' "$2" >"$vm_dir/$1/monitor.in"
-	sleep 0.3
+vm_prompts() { # NAME COUNT: QEMU's monitor has asked for a command more often
+	[ "$(tr '\r' '\n' <"$vm_dir/$1/monitor.log" | grep -ac '^(qemu) ')" -gt "$2" ]
 }
 
-# What is typed while nobody has the port open is lost, so the prompt comes first.
+vm_monitor() {
+	local log=$vm_dir/$1/monitor.log prompts bytes
+	vm_until "$1" 600 "the first prompt of QEMU's monitor" vm_prompts "$1" 0
+	prompts=$(tr '\r' '\n' <"$log" | grep -ac '^(qemu) ')
+	bytes=$(stat -c %s "$log")
+	printf '%s\n' "$2" >"$vm_dir/$1/monitor.in"
+	vm_until "$1" 600 "QEMU's monitor is done with: $2" vm_prompts "$1" "$prompts"
+	! tail -c +$((bytes + 1)) "$log" | grep -aE '^(Error|unknown command|invalid|Parameter)' || fail "QEMU refuses: $2"
+}
+
+# What is typed while nobody has the port open is lost, so the prompt comes first. It can have been pushed out of sight by
+# what others say on that port: an empty line brings another.
 vm_prompt() {
 	local tries=0
 	until [[ $(tail -c 40 "$vm_dir/$1/serial.log" | tr -d '\0') == *'# '* ]]; do
 		tries=$((tries + 1))
-		[ $tries -lt 3000 ] || fail "no prompt on the serial port of $1"
+		vm_running "$1" && [ $tries -lt 6000 ] || fail "no prompt on the serial port of $1"
+		[ $((tries % 50)) != 0 ] || vm_line "$1" ''
+		sleep 0.1
+	done
+}
+
+# Who listens for the word may not have the port open yet, and then it is lost: it is typed until it was heard. In a shell
+# it does nothing.
+vm_shell() {
+	local tries=0
+	until vm_says "$1" 'A shell of the live image'; do
+		vm_running "$1" && [ $tries -lt 6000 ] || fail "no shell on the serial port of $1"
+		[ $((tries % 50)) != 0 ] || vm_line "$1" shell
+		tries=$((tries + 1))
 		sleep 0.1
 	done
 }
@@ -124,7 +157,7 @@ vm_sh() {
 	before=$(stat -c %s "$vm_dir/$name/serial.log")
 	# Quotes keep the marks out of the shell's echo of the line.
 	vm_line "$name" "echo; echo \"${mark}\"+; { $2; } 2>&1; r=\$?; echo; echo \"${mark}\"=\$r="
-	vm_wait "$name" "${3:-300}" "^$mark=[0-9]+="
+	vm_wait "$name" "${3:-600}" "^$mark=[0-9]+="
 	out=$(tail -c +$((before + 1)) "$vm_dir/$name/serial.log" | tr -d '\r')
 	printf '%s\n' "$out" | sed -n -e "/^$mark+\$/,/^$mark=/p" | sed -e '1d' -e '$d' | sed -e '${/^$/d}'
 	return "$(printf '%s\n' "$out" | sed -nE "s/^$mark=([0-9]+)=.*/\1/p" | head -n 1)"
@@ -138,14 +171,17 @@ vm_sees() {
 	grep -qE -- "$3" <<<"$out"
 }
 
+vm_becomes() {
+	local end=$(($(date +%s) + 600))
+	until vm_sees "$@"; do
+		[ "$(date +%s)" -lt $end ] || fail "$1: not within 600 s: '$2' says '$3'"
+		sleep 1
+	done
+}
+
 vm_screenshot() {
 	vm_monitor "$1" "screendump $2 -f png"
-	local tries=0
-	until [ -s "$2" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || fail "QEMU made no picture of the screen of $1"
-		sleep 0.1
-	done
+	vm_until "$1" 600 "a picture of its screen" [ -s "$2" ]
 }
 
 vm_gone() {
@@ -180,6 +216,17 @@ vm_iso() {
 	done
 	"$top/iso/customize" --timeout 1 --output "$out" --args "$words" "${options[@]}" "$iso" \
 		2>"$vm_dir/customize.log" || fail "$(cat "$vm_dir/customize.log")"
+}
+
+vm_https() {
+	(cd "$1" && exec openssl s_server -accept 127.0.0.1:0 -WWW -cert "$2" -key "$3" </dev/null >"$vm_dir/https.log" 2>&1) &
+	vm_helpers+=($!)
+	port=
+	until [ -n "$port" ]; do
+		kill -0 "${vm_helpers[-1]}" 2>/dev/null || fail "no server: $(cat "$vm_dir/https.log")"
+		sleep 0.1
+		port=$(sed -nE 's/^ACCEPT .*:([0-9]+)$/\1/p' "$vm_dir/https.log" | sed -n 1p)
+	done
 }
 
 # A disk with something on it that must not change. FILE MIB
