@@ -10,6 +10,9 @@
 #   copy_receiver_gone                end it
 #   copy_metric NAME                  a figure of its, without coldlift_
 #   copy_settled                      until what it took is on its medium
+#   copy_order JSON                   what its operator orders the source
+#   copy_middle NAME MIB              until so much has arrived. From then on the source is so slow that whatever is done next
+#                                     is done in the middle of the copy, however late it is; copy_goes_on ends that
 #   copy_boot NAME JOB OPTION...      the ISO, with this code and job; e1000 "net0" on user network "n".
 #                                     It has $copy_memory_mib, 256
 #   copy_is_equal                     the copy is the source's: its file system is sound, and the payload is there
@@ -48,8 +51,7 @@ copy_source() {
 	before=$(sha256sum <"$disk")
 }
 
-# Below the ports that connections and port 0 take: a receiver that comes back must find its own again.
-copy_control_port=$((20000 + 2 * (RANDOM % 6000))) copy_data_port=$((copy_control_port + 1))
+copy_control_port=0 copy_data_port=0 # which it then has, also when it comes back
 copy_memory_mib=256
 copy_receiver() {
 	mkdir -p "$vm_dir/files"
@@ -73,16 +75,36 @@ copy_receiver_gone() {
 	wait "$copy_pid" 2>/dev/null || true
 }
 
-copy_metric() {
-	local token
+copy_call() { # PATH OPTION...: a request to its control service
+	local token path=$1
+	shift
 	token=$(sed -nE 's/.*"token": *"([0-9a-f]+)".*/\1/p' "$vm_dir/state/token.json")
-	curl -ksS -m 20 -H "Authorization: Bearer $token" "https://127.0.0.1:$copy_control_port/metrics" |
-		sed -nE "s/^coldlift_$1(\{[^}]*\})? ([0-9]+)\$/\2/p" | head -n 1
+	curl -ksS -m 300 -H "Authorization: Bearer $token" "$@" "https://127.0.0.1:$copy_control_port$path"
+}
+
+copy_metric() {
+	copy_call /metrics | sed -nE "s/^coldlift_$1(\{[^}]*\})? ([0-9]+)\$/\2/p" | sed -n 1p
 }
 
 copy_settled() {
 	until [ "$(copy_metric connections)" = 0 ] && [ "$(copy_metric disk_pending_chunks)" = 0 ]; do sleep 0.2; done
 }
+
+copy_order() { copy_call /v1/command -d "$1" | grep commands >/dev/null || fail "the receiver does not take $1"; }
+
+copy_has_received() { # MIB
+	local bytes
+	bytes=$(copy_metric received_bytes_total)
+	[ "${bytes:-0}" -ge $(($1 << 20)) ]
+}
+
+copy_middle() {
+	vm_until "$1" 600 "$2 MiB have arrived" copy_has_received "$2"
+	copy_order '{"rate_mbit": 4}'
+	! vm_says "$1" 'Running Processing|Finished|InError' || fail "the copy ended before it was caught in its middle"
+}
+
+copy_goes_on() { copy_order '{"rate_mbit": 0}'; }
 
 copy_boot() {
 	local name=$1

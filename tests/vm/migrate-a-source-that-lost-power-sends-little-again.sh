@@ -11,13 +11,14 @@ copy_source 300 sda1
 copy_receiver
 
 disks=(-drive "if=none,id=d0,format=raw,file=$disk" -device "ahci,id=ahci" -device "ide-hd,bus=ahci.0,drive=d0")
-copy_boot first '{"rate_mbit": 200, "compression": 0}' "${disks[@]}"
-vm_wait first 600 'Running Syncing +[6-8][0-9]%'
+copy_boot first '{"rate_mbit": 48, "compression": 0}' "${disks[@]}"
+copy_middle first 210
 vm_stop first
 copy_settled
 durable=$(copy_metric disk_durable_chunks)
 [ "$durable" -ge 60 ] || fail "only $durable chunks were durable when the power went; nothing is tested"
 earlier=$(copy_metric received_bytes_total)
+copy_goes_on
 
 copy_boot second '{"compression": 0}' "${disks[@]}"
 vm_wait second 600 'Finished|InError'

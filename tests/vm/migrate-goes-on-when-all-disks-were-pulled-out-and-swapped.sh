@@ -24,32 +24,33 @@ name_of() { # SERIAL
 print(next(d["name"] for d in json.load(open(sys.argv[1]))["disks"] if d["serial"] == sys.argv[2]))' \
 		"$vm_dir/state/artefacts/inventory.json" "$1"
 }
-is_back() { vm_wait source 120 "disk $1 was away and is back, as $2; the copy goes on"; }
+is_back() { vm_wait source 600 "disk $1 was away and is back, as $2; the copy goes on"; }
 
 # shellcheck disable=SC2034 # so much that all are copied at the same time
 copy_memory_mib=768
-copy_boot source '{"rate_mbit": 50, "compression": 0}' -device virtio-scsi-pci,id=bus \
+copy_boot source '{"rate_mbit": 64, "compression": 0}' -device virtio-scsi-pci,id=bus \
 	-drive "if=none,id=d0,format=raw,file=$disk" -device scsi-hd,id=root0,bus=bus.0,lun=0,drive=d0,serial=ROOT \
 	-drive "if=none,id=d1,format=raw,file=$vm_dir/data.img" -device scsi-hd,id=data0,bus=bus.0,lun=1,drive=d1,serial=DATA \
 	-drive "if=none,id=d2,format=raw,file=$vm_dir/twin.img" -device scsi-hd,id=twin0,bus=bus.0,lun=2,drive=d2,serial=TWIN
-vm_wait source 240 'Running Syncing +[1-5][0-9]%'
+copy_middle source 100
 root=$(name_of ROOT) data=$(name_of DATA) twin=$(name_of TWIN)
 
 # The second alone. The others go on meanwhile.
 vm_monitor source 'device_del data0'
-vm_wait source 60 "disk $data does not answer; waiting up to"
+vm_wait source 600 "disk $data does not answer; waiting up to"
 plug data1 4 "$vm_dir/data.img" DATA
 is_back "$data" sdd
 # All. Of the first four names only the second disk's first one is free.
 for id in root0 data1 twin0; do vm_monitor source "device_del $id"; done
-vm_wait source 60 "disk ($root|$data) does not answer; .*; disk ($root|$data) does not answer; "
+vm_wait source 600 "disk ($root|$data) does not answer; .*; disk ($root|$data) does not answer; "
 plug twin1 5 "$vm_dir/twin.img" TWIN
 is_back "$twin" "$data"
 plug root1 6 "$disk" ROOT
 is_back "$root" "$twin"
 plug data2 7 "$vm_dir/data.img" DATA
 is_back "$data" "$root"
-vm_wait source 300 'Finished|InError'
+copy_goes_on
+vm_wait source 600 'Finished|InError'
 vm_says source 'all is copied and durable on the receiver' || fail "the copy did not go on"
 vm_stop source
 

@@ -10,15 +10,16 @@ copy_needs
 copy_source 200 vg0/root
 copy_receiver
 
-copy_boot source '{"rate_mbit": 80, "compression": 0}' -device virtio-scsi-pci,id=bus \
+copy_boot source '{"rate_mbit": 64, "compression": 0}' -device virtio-scsi-pci,id=bus \
 	-drive "if=none,id=d0,format=raw,file=$disk" -device scsi-hd,id=first,bus=bus.0,drive=d0
-vm_wait source 240 'Running Syncing +[2-6][0-9]%'
+copy_middle source 60
 vm_monitor source 'device_del first'
-vm_wait source 60 'disk sda does not answer; waiting up to'
+vm_wait source 600 'disk sda does not answer; waiting up to'
 vm_monitor source "drive_add 0 if=none,id=d1,format=raw,file=$disk"
 vm_monitor source 'device_add scsi-hd,id=again,bus=bus.0,lun=2,drive=d1'
-vm_wait source 120 'disk sda was away and is back, as sdb; the copy goes on'
-vm_wait source 240 'Finished|InError'
+vm_wait source 600 'disk sda was away and is back, as sdb; the copy goes on'
+copy_goes_on
+vm_wait source 600 'Finished|InError'
 vm_says source 'all is copied and durable on the receiver' || fail "the copy did not go on"
 vm_stop source
 
