@@ -265,9 +265,8 @@ int cmd_pipeline_order(int argc, char **argv)
 	struct run r = {.view.quiet = true};
 	struct sigaction action = {.sa_handler = on_signal};
 	enum pipe_verb verb = PIPE_MODIFY;
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems = {.count = 0};
 	CLEANUP_JSON json_t *changes = NULL;
-	size_t count = 0;
 	char id[PIPE_ID_BYTES] = "";
 	int status = pipeline_args(&a, argc, argv), rc = 0;
 
@@ -297,8 +296,8 @@ int cmd_pipeline_order(int argc, char **argv)
 	if (rc == 0)
 		rc = pipe_find(a.root, a.job, id);
 	if (rc == 0 && verb == PIPE_MODIFY)
-		rc = pipe_modify_check(a.root, id, changes, problems, &count);
+		rc = pipe_modify_check(a.root, id, changes, &problems);
 	if (rc == 0)
 		rc = pipe_order(a.root, id, verb, verb == PIPE_MODIFY ? changes : NULL, &r.outside);
-	return pipeline_report_options(a.verb, rc, problems, count);
+	return pipeline_report_options(a.verb, rc, &problems);
 }

@@ -39,8 +39,7 @@ int pipeline_usage(const char *verb, const char *what);
 int pipeline_report(const char *verb, int rc);
 
 /* The same for options: all problems that there are, a line each, instead of the first. */
-int pipeline_report_options(const char *verb, int rc, const struct pipe_problem *problems,
-			    size_t count);
+int pipeline_report_options(const char *verb, int rc, const struct pipe_problems *problems);
 
 /* A number of the environment (docs/pipeline.md), 1 to 3600000; 0: not given. */
 uint64_t pipeline_number(const char *variable);

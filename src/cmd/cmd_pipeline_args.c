@@ -205,13 +205,12 @@ int pipeline_report(const char *verb, int rc)
 	return rc == -EPERM ? CMD_REFUSED : cmd_status_of(rc);
 }
 
-int pipeline_report_options(const char *verb, int rc, const struct pipe_problem *problems,
-			    size_t count)
+int pipeline_report_options(const char *verb, int rc, const struct pipe_problems *problems)
 {
-	for (size_t i = 0; i < count; i++)
-		fprintf(stderr, "%s: \"%s\" %s\n", problems[i].code, problems[i].key,
-			problems[i].what);
-	if (!count)
+	for (size_t i = 0; i < problems->count; i++)
+		fprintf(stderr, "%s: \"%s\" %s\n", problems->at[i].code, problems->at[i].key,
+			problems->at[i].what);
+	if (!problems->count)
 		return pipeline_report(verb, rc);
 	return rc == -EPERM ? CMD_REFUSED : CMD_USAGE;
 }
@@ -240,10 +239,9 @@ int pipeline_absolute(json_t *options)
 
 int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems = {.count = 0};
 	CLEANUP_JSON json_t *given = NULL;
 	CLEANUP_JSON json_t *options = NULL;
-	size_t count = 0;
 	int rc = a->job_file ? json_read_file(a->job_file, &given) : 0;
 
 	if (rc < 0) {
@@ -256,11 +254,11 @@ int pipeline_make(const struct pipeline_args *a, char id[PIPE_ID_BYTES])
 		json_object_update(given, a->settings);
 	rc = pipeline_absolute(given);
 	if (rc == 0)
-		rc = pipe_options_check(given, (uint64_t)time(NULL), problems, &count, &options);
+		rc = pipe_options_check(given, (uint64_t)time(NULL), &problems, &options);
 	if (rc == 0)
 		rc = pipe_create(a->root, options, id);
-	if (rc != -EINVAL || count)
-		return pipeline_report_options(a->verb, rc, problems, count);
+	if (rc != -EINVAL || problems.count)
+		return pipeline_report_options(a->verb, rc, &problems);
 	pipeline_report(a->verb, rc);
 	return CMD_USAGE;
 }

@@ -45,8 +45,8 @@ static int mark(struct pipe_job *j, const char *key, bool value)
 	return pipe_job_record(j, json_pack("{s:s, s:b}", "kind", "mark", key, value));
 }
 
-int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pipe_problem *problems,
-		     size_t *count, json_t **options)
+int pipe_job_changed(const struct pipe_job *j, const json_t *changes,
+		     struct pipe_problems *problems, json_t **options)
 {
 	CLEANUP_JSON json_t *changed = NULL;
 	enum pipe_state state = pipe_job_state_now(j);
@@ -56,10 +56,9 @@ int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pip
 	if (state == PIPE_STOPPED && !j->run)
 		state = PIPE_READY;
 	rc = pipe_options_modify(j->options, changes, state, j->phase, (uint64_t)time(NULL),
-				 problems, count, &changed);
+				 problems, &changed);
 	if (rc == 0)
 		rc = pipe_plan_check(changed);
-
 	if (rc == 0 && options)
 		*options = steal_ptr(&changed);
 	return rc;
@@ -67,20 +66,17 @@ int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pip
 
 int pipe_job_check_order(const struct pipe_job *j, enum pipe_verb verb, const json_t *changes)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
-	size_t count;
+	struct pipe_problems problems;
 	int rc = pipe_job_allows(j, verb);
 
-	return rc == 0 && verb == PIPE_MODIFY ? pipe_job_changed(j, changes, problems, &count, NULL)
-					      : rc;
+	return rc == 0 && verb == PIPE_MODIFY ? pipe_job_changed(j, changes, &problems, NULL) : rc;
 }
 
 static int modify(struct pipe_job *j, const json_t *changes)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	CLEANUP_JSON json_t *options = NULL;
-	size_t count;
-	int rc = pipe_job_changed(j, changes, problems, &count, &options);
+	int rc = pipe_job_changed(j, changes, &problems, &options);
 
 	return rc < 0 ? rc
 		      : pipe_job_record(j,

@@ -12,8 +12,8 @@ enum pipe_state pipe_job_state_now(const struct pipe_job *j);
 int pipe_job_allows(const struct pipe_job *j, enum pipe_verb verb);
 
 /* pipe_options_modify() of this job, now. options: NULL, or the caller's. */
-int pipe_job_changed(const struct pipe_job *j, const json_t *changes, struct pipe_problem *problems,
-		     size_t *count, json_t **options);
+int pipe_job_changed(const struct pipe_job *j, const json_t *changes,
+		     struct pipe_problems *problems, json_t **options);
 
 /* Whether the order would be taken now, without doing anything. */
 int pipe_job_check_order(const struct pipe_job *j, enum pipe_verb verb, const json_t *changes);

@@ -94,8 +94,7 @@ static const struct key keys[] = {
 struct check {
 	const json_t *given;
 	json_t *out;
-	struct pipe_problem *problems;
-	size_t count;
+	struct pipe_problems *problems;
 };
 
 static void problem(struct check *c, const char *class, const struct key *k, const char *fmt, ...)
@@ -106,9 +105,9 @@ static void problem(struct check *c, const char *class, const struct key *k, con
 	struct pipe_problem *p;
 	va_list args;
 
-	if (c->count >= PIPE_PROBLEMS_MAX)
+	if (c->problems->count >= PIPE_PROBLEMS_MAX)
 		return;
-	p = &c->problems[c->count++];
+	p = &c->problems->at[c->problems->count++];
 	/* NumberExceed.Tags and the like stand for themselves. */
 	if (strchr(class, '.'))
 		snprintf(p->code, sizeof(p->code), "%s", class);
@@ -225,7 +224,7 @@ static void check_each(struct check *c)
 
 	json_object_foreach ((json_t *)c->given, name, v) {
 		const struct key *k = key_of(name);
-		size_t before = c->count;
+		size_t before = c->problems->count;
 		json_t *word = NULL;
 
 		if (!k) {
@@ -241,7 +240,7 @@ static void check_each(struct check *c)
 		if (json_is_boolean(v) && strcmp(name, "checksum") == 0)
 			v = word = json_string(json_is_true(v) ? "on" : "off");
 		check_value(c, k, v);
-		if (c->count == before)
+		if (c->problems->count == before)
 			json_object_set(c->out, name, v);
 		json_decref(word);
 	}
@@ -484,21 +483,23 @@ static void check_webhook(struct check *c)
 			"takes only \"url\" and \"secret_file\", the name of a file");
 }
 
-static int fail_problems(int errnum, const struct pipe_problem *problems, size_t count)
+static int fail_problems(int errnum, const struct pipe_problems *problems)
 {
-	return fail_code(errnum, problems[0].code, "\"%s\" %s%s", problems[0].key, problems[0].what,
-			 count > 1 ? " (and more)" : "");
+	const struct pipe_problem *first = &problems->at[0];
+
+	return fail_code(errnum, first->code, "\"%s\" %s%s", first->key, first->what,
+			 problems->count > 1 ? " (and more)" : "");
 }
 
-int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem *problems,
-		       size_t *problem_count, json_t **out)
+int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problems *problems,
+		       json_t **out)
 {
 	CLEANUP_JSON json_t *complete = json_object();
 	struct check c = {.given = given, .out = complete, .problems = problems};
 	bool cloud;
 
 	*out = NULL;
-	*problem_count = 0;
+	problems->count = 0;
 	if (!json_is_object(given) || !complete)
 		return fail_code(EINVAL, "JOB_INVALID", "a job's options are a JSON object");
 	check_each(&c);
@@ -514,9 +515,8 @@ int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem 
 		check_cloud(&c);
 	else
 		check_local(&c);
-	*problem_count = c.count;
-	if (c.count)
-		return fail_problems(EINVAL, problems, c.count);
+	if (problems->count)
+		return fail_problems(EINVAL, problems);
 	*out = steal_ptr(&complete);
 	return 0;
 }
@@ -549,8 +549,8 @@ static bool can_be_cancelled(enum pipe_state state)
 }
 
 int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_state state,
-			enum pipe_phase phase, uint64_t now_s, struct pipe_problem *problems,
-			size_t *problem_count, json_t **out)
+			enum pipe_phase phase, uint64_t now_s, struct pipe_problems *problems,
+			json_t **out)
 {
 	CLEANUP_JSON json_t *merged = json_deep_copy(options);
 	struct check late = {.problems = problems};
@@ -560,7 +560,7 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 	json_t *v;
 
 	*out = NULL;
-	*problem_count = 0;
+	problems->count = 0;
 	if (!merged || !json_is_object(changes))
 		return fail_code(EINVAL, "JOB_INVALID", "changes are a JSON object");
 	/* In a job of before it was a word without effect. */
@@ -589,10 +589,9 @@ int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_
 					: "");
 		json_object_set(merged, name, v);
 	}
-	*problem_count = late.count;
-	if (late.count)
-		return fail_problems(EPERM, problems, late.count);
-	return pipe_options_check(merged, judge_s, problems, problem_count, out);
+	if (problems->count)
+		return fail_problems(EPERM, problems);
+	return pipe_options_check(merged, judge_s, problems, out);
 }
 
 const char *pipe_option(const json_t *options, const char *key)

@@ -422,16 +422,16 @@ static int order_there(const char *root, const char *id, enum pipe_verb verb, co
 }
 
 int pipe_modify_check(const char *root, const char *id, const json_t *changes,
-		      struct pipe_problem *problems, size_t *problem_count)
+		      struct pipe_problems *problems)
 {
 	CLEANUP_JOB struct pipe_job j = {.lock_fd = -1, .journal.fd = -1};
 	int rc = pipe_job_open(root, id, PIPE_READ, &j);
 
-	*problem_count = 0;
+	problems->count = 0;
 	if (rc == 0)
 		rc = pipe_job_allows(&j, PIPE_MODIFY);
 	if (rc == 0)
-		rc = pipe_job_changed(&j, changes, problems, problem_count, NULL);
+		rc = pipe_job_changed(&j, changes, problems, NULL);
 	return rc < 0 ? rc : check_name(root, id, pipe_option(changes, "name"));
 }
 

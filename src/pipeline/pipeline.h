@@ -90,13 +90,19 @@ struct pipe_problem {
 };
 #define PIPE_PROBLEMS_MAX 64
 
+/* All that is wrong at once, as far as there is room. */
+struct pipe_problems {
+	struct pipe_problem at[PIPE_PROBLEMS_MAX];
+	size_t count;
+};
+
 /*
  * Check options as an operator gave them and complete them with the defaults. Keys are in
  * docs/pipeline.md; an unknown one is a problem. now_s judges a scheduled start. -EINVAL with the
  * first problem as the reason when there is any; *out is the caller's, NULL on error. Pure.
  */
-int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem *problems,
-		       size_t *problem_count, json_t **out);
+int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problems *problems,
+		       json_t **out);
 
 /*
  * Take over CHANGES into OPTIONS (completed ones) as far as state and phase allow: name and
@@ -106,8 +112,8 @@ int pipe_options_check(const json_t *given, uint64_t now_s, struct pipe_problem 
  * late.
  */
 int pipe_options_modify(const json_t *options, const json_t *changes, enum pipe_state state,
-			enum pipe_phase phase, uint64_t now_s, struct pipe_problem *problems,
-			size_t *problem_count, json_t **out);
+			enum pipe_phase phase, uint64_t now_s, struct pipe_problems *problems,
+			json_t **out);
 
 /* Whether the key's value is any text, so that "6.8" is no number. */
 bool pipe_option_is_text(const char *key);
@@ -165,7 +171,7 @@ int pipe_order(const char *root, const char *id, enum pipe_verb verb, const json
  * as pipe_options_modify(), -EEXIST for a name that another job has. Changes nothing.
  */
 int pipe_modify_check(const char *root, const char *id, const json_t *changes,
-		      struct pipe_problem *problems, size_t *problem_count);
+		      struct pipe_problems *problems);
 
 /*
  * Delete the jobs that expired more than PIPE_EXPIRED_KEPT_DAYS ago. *count: how many. One that

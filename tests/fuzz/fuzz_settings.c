@@ -17,25 +17,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void options(const json_t *json)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	const json_t *changes = json_object_get(json, "changes");
 	CLEANUP_JSON json_t *whole = NULL;
 	CLEANUP_JSON json_t *changed = NULL;
 	CLEANUP_JSON json_t *again = NULL;
-	size_t count;
-	int rc = pipe_options_check(json, 1800000000, problems, &count, &whole);
+	int rc = pipe_options_check(json, 1800000000, &problems, &whole);
 
-	assert(count <= PIPE_PROBLEMS_MAX && !whole == (rc < 0));
+	assert(problems.count <= PIPE_PROBLEMS_MAX && !whole == (rc < 0));
 	if (rc < 0) {
 		assert(*err_code());
 		return;
 	}
 	/* What was completed is complete. */
-	assert(pipe_options_check(whole, 1800000000, problems, &count, &again) == 0);
+	assert(pipe_options_check(whole, 1800000000, &problems, &again) == 0);
 	assert(json_equal(whole, again));
 	if (changes)
 		(void)pipe_options_modify(whole, changes, PIPE_RUNNING, PIPE_SYNCING, 1800000000,
-					  problems, &count, &changed);
+					  &problems, &changed);
 }
 
 static void profiles(json_t *file)

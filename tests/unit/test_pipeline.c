@@ -192,19 +192,18 @@ static void a_job_expires_only_while_nobody_runs_it(void **state)
 /* The codes of all problems, each behind a blank. */
 static void codes_of(const char *text, char out[1024])
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	CLEANUP_JSON json_t *given = json_loads(text, 0, NULL);
 	CLEANUP_JSON json_t *done = NULL;
-	size_t n;
 	int rc;
 
 	assert_non_null(given);
-	rc = pipe_options_check(given, NOW, problems, &n, &done);
-	assert_int_equal(rc == 0, n == 0);
+	rc = pipe_options_check(given, NOW, &problems, &done);
+	assert_int_equal(rc == 0, problems.count == 0);
 	assert_int_equal(rc == 0, done != NULL);
 	out[0] = '\0';
-	for (size_t i = 0; i < n; i++)
-		snprintf(out + strlen(out), 1024 - strlen(out), " %s", problems[i].code);
+	for (size_t i = 0; i < problems.count; i++)
+		snprintf(out + strlen(out), 1024 - strlen(out), " %s", problems.at[i].code);
 }
 
 #define CLOUD_OF(bucket, address)                                                  \
@@ -341,8 +340,7 @@ static void an_address_with_bits_is_the_net_that_it_is_in(void **state)
 					       {"192.0.2.7/24", "192.0.2.0/24"},
 					       {"192.0.2.255/31", "192.0.2.254/31"},
 					       {"200.1.2.3/1", "128.0.0.0/1"}};
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
-	size_t n;
+	struct pipe_problems problems;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -350,7 +348,7 @@ static void an_address_with_bits_is_the_net_that_it_is_in(void **state)
 		CLEANUP_JSON json_t *done = NULL;
 
 		json_object_set_new(given, "source_address", json_string(cases[i][0]));
-		assert_int_equal(pipe_options_check(given, NOW, problems, &n, &done), 0);
+		assert_int_equal(pipe_options_check(given, NOW, &problems, &done), 0);
 		assert_string_equal(pipe_option(done, "source_address"), cases[i][1]);
 	}
 }
@@ -373,15 +371,14 @@ static void twenty_tags_are_taken_and_twenty_one_are_not(void **state)
 
 static int modified(const char *changes, enum pipe_state state, enum pipe_phase phase)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	CLEANUP_JSON json_t *given = json_loads("{\"run_once\":false,\"max_images\":2}", 0, NULL);
 	CLEANUP_JSON json_t *change = json_loads(changes, 0, NULL);
 	CLEANUP_JSON json_t *options = NULL;
 	CLEANUP_JSON json_t *after = NULL;
-	size_t n;
 
-	assert_int_equal(pipe_options_check(given, NOW, problems, &n, &options), 0);
-	return pipe_options_modify(options, change, state, phase, NOW, problems, &n, &after);
+	assert_int_equal(pipe_options_check(given, NOW, &problems, &options), 0);
+	return pipe_options_modify(options, change, state, phase, NOW, &problems, &after);
 }
 
 static void options_change_only_as_long_as_they_may(void **state)
@@ -412,23 +409,22 @@ static void options_change_only_as_long_as_they_may(void **state)
 /* As SMC answers ModifyReplicationJobAttribute; what is too late is said of each key. */
 static void every_change_that_is_too_late_is_named_at_once(void **state)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	CLEANUP_JSON json_t *given = json_object();
 	CLEANUP_JSON json_t *change =
 		json_loads("{\"bucket\":\"bbb\",\"name\":\"new\",\"run_once\":false}", 0, NULL);
 	CLEANUP_JSON json_t *options = NULL;
 	CLEANUP_JSON json_t *after = NULL;
-	size_t n;
 
 	(void)state;
-	assert_int_equal(pipe_options_check(given, NOW, problems, &n, &options), 0);
+	assert_int_equal(pipe_options_check(given, NOW, &problems, &options), 0);
 	assert_int_equal(
-		pipe_options_modify(options, change, PIPE_FINISHED, 0, NOW, problems, &n, &after),
+		pipe_options_modify(options, change, PIPE_FINISHED, 0, NOW, &problems, &after),
 		-EPERM);
-	assert_int_equal(n, 2);
-	assert_string_equal(problems[0].code, "ReplicationJob.InvalidStatus");
-	assert_string_equal(problems[0].key, "bucket");
-	assert_string_equal(problems[1].key, "run_once");
+	assert_int_equal(problems.count, 2);
+	assert_string_equal(problems.at[0].code, "ReplicationJob.InvalidStatus");
+	assert_string_equal(problems.at[0].key, "bucket");
+	assert_string_equal(problems.at[1].key, "run_once");
 	assert_string_equal(err_code(), "ReplicationJob.InvalidStatus");
 }
 

@@ -34,13 +34,12 @@ static int remove_root(void **state)
 
 static json_t *options_of(const char *text)
 {
-	struct pipe_problem problems[PIPE_PROBLEMS_MAX];
+	struct pipe_problems problems;
 	CLEANUP_JSON json_t *given = json_loads(text, 0, NULL);
 	json_t *options = NULL;
-	size_t count;
 
 	assert_non_null(given);
-	assert_int_equal(pipe_options_check(given, 0, problems, &count, &options), 0);
+	assert_int_equal(pipe_options_check(given, 0, &problems, &options), 0);
 	return options;
 }
 
