@@ -12,8 +12,7 @@ vm_iso "$vm_dir/cd.iso" --args 'coldlift.mode=receive coldlift.device=vda ip=dhc
 vm_start target bios 192 -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device virtio-net-pci,netdev=n \
 	-drive "if=virtio,format=raw,file=$vm_dir/a.img" -drive "if=virtio,format=raw,file=$vm_dir/b.img"
 vm_wait target 600 'activation: *[^ ]+'
-vm_line target shell
-vm_wait target 600 'A shell of the live image'
+vm_shell target
 vm_sees target 'cat /sys/block/vda/ro /sys/block/vdb/ro | tr "\n" " "' '^0 1 ' || fail "not exactly the named disk is writable"
 vm_sees target 'netstat -ltn' ':8080 ' || fail "nothing listens on 8080"
 vm_sees target 'netstat -ltn' ':8703 ' || fail "nothing listens on 8703"

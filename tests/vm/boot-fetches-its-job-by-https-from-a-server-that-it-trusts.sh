@@ -25,10 +25,7 @@ cp "$pxe/initramfs" "$vm_dir/initramfs"
 truncate -s %4 "$vm_dir/initramfs" # a segment starts at a multiple of four
 cat "$vm_dir/more.cpio" >>"$vm_dir/initramfs"
 
-port=$((20000 + RANDOM % 20000))
-(cd "$vm_dir/www" && exec openssl s_server -quiet -accept "127.0.0.1:$port" -WWW -key ../key.pem -cert ../cert.pem \
-	>"$vm_dir/server.log" 2>&1) &
-vm_helpers+=($!)
+vm_https "$vm_dir/www" ../cert.pem ../key.pem
 
 vm_start source bios 256 -kernel "$pxe/vmlinuz" -initrd "$vm_dir/initramfs" \
 	-append "console=ttyS0 quiet no_timer_check tsc=unstable ip=dhcp coldlift.job=https://$name:$port/job.json" \

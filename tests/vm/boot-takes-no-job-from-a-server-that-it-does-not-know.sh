@@ -11,10 +11,7 @@ mkdir "$vm_dir/www"
 echo '{"name":"from afar"}' >"$vm_dir/www/job.json"
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$vm_dir/key.pem" -out "$vm_dir/cert.pem" -days 2 \
 	-subj /CN=10.0.2.2 -addext subjectAltName=IP:10.0.2.2 2>/dev/null
-port=$((20000 + RANDOM % 20000))
-(cd "$vm_dir/www" && exec openssl s_server -quiet -accept "127.0.0.1:$port" -WWW -key ../key.pem -cert ../cert.pem \
-	>"$vm_dir/server.log" 2>&1) &
-vm_helpers+=($!)
+vm_https "$vm_dir/www" ../cert.pem ../key.pem
 
 vm_iso "$vm_dir/cd.iso" --args "ip=dhcp coldlift.job=https://10.0.2.2:$port/job.json"
 vm_start source bios 192 -cdrom "$vm_dir/cd.iso" -netdev user,id=n -device virtio-net-pci,netdev=n
