@@ -25,4 +25,4 @@ vm_screenshot source "$shots/cd-bios.png"
 
 # Leaving by the exit action must power the machine off.
 vm_line source 'poweroff -f'
-vm_gone source 300
+vm_gone source 600

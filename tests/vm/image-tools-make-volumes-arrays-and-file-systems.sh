@@ -18,7 +18,7 @@ vm_wait tools 600 'coldlift: ready'
 ok() { # COMMANDS: all of them succeed
 	local status=0
 	# Here and there a subshell: set -e must not end the console's own shell, nor this test unheard.
-	(vm_sh tools "(set -e; export LVM_SUPPRESS_FD_WARNINGS=1; $1)" 120) >"$vm_dir/out" 2>&1 || status=$?
+	(vm_sh tools "(set -e; export LVM_SUPPRESS_FD_WARNINGS=1; $1)") >"$vm_dir/out" 2>&1 || status=$?
 	[ $status = 0 ] || fail "$1: status $status, $(cat "$vm_dir/out")"
 }
 says() { grep -q "$1" "$vm_dir/out" || fail "no '$1' in: $(cat "$vm_dir/out")"; }

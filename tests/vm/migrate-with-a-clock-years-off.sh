@@ -48,7 +48,7 @@ boot() { # NAME DATE
 
 for year in 2001 2040; do
 	boot "of-$year" "$year-02-03T04:05:06"
-	vm_wait "of-$year" 240 'Finished|InError'
+	vm_wait "of-$year" 600 'Finished|InError'
 	vm_says "of-$year" "The clock of this machine says $year-02-03. .* the time is taken from https://$name" ||
 		fail "the console does not say where the time of $year was replaced"
 	vm_says "of-$year" 'all is copied and durable' || fail "no copy with a clock of $year"

@@ -96,4 +96,4 @@ def boots(folder):
         image = state["ens_images"][0]
         machine = vm.VM("image", folder, vm.virtio_disks(image["files"], image["format"]) + ["-snapshot"], 256)
         with machine:
-            machine.wait_line(r"coldlift: ready", 300)
+            machine.wait_line(r"coldlift: ready", 600)
