@@ -10,4 +10,4 @@ sed -i "s/^set coldlift_args=''/set coldlift_args='coldlift.mode=shell ip=dhcp'/
 vm_start source bios 256 -boot n \
 	-netdev "user,id=n0,tftp=$vm_dir/pxe,bootfile=grubpxe.0" -device e1000,netdev=n0,bootindex=1
 vm_wait source 600 'coldlift: ready'
-vm_sees source 'ip -4 -o addr show dev eth0' '10\.0\.2\.' || fail "no address"
+vm_becomes source 'ip -4 -o addr show dev eth0' '10\.0\.2\.'

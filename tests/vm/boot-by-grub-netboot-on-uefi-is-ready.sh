@@ -11,4 +11,4 @@ vm_start source uefi 384 \
 	-netdev "user,id=n0,tftp=$vm_dir/pxe,bootfile=grubnetx64.efi" \
 	-device virtio-net-pci,netdev=n0,bootindex=1,romfile=
 vm_wait source 600 'coldlift: ready'
-vm_sees source 'ip -4 -o addr show dev eth0' '10\.0\.2\.' || fail "no address"
+vm_becomes source 'ip -4 -o addr show dev eth0' '10\.0\.2\.'

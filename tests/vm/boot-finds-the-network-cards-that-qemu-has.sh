@@ -17,6 +17,6 @@ vm_iso "$vm_dir/cd.iso" --args 'coldlift.mode=shell ip=dhcp'
 vm_start source bios 256 -cdrom "$vm_dir/cd.iso" "${options[@]}"
 vm_wait source 600 'coldlift: ready'
 vm_sh source 'for i in /sys/class/net/*/device/driver; do d=${i%/device*}; echo "${d##*/} $(basename $(readlink $i))"; done'
-vm_sh source 'i=0; while [ $(ip -4 -o addr show scope global | wc -l) -lt '$n' ] && [ $i -lt 120 ]; do sleep 1; i=$((i+1)); done; ip -4 -o addr show scope global' 90 |
+vm_sh source 'i=0; while [ $(ip -4 -o addr show scope global | wc -l) -lt '$n' ] && [ $i -lt 300 ]; do sleep 1; i=$((i+1)); done; ip -4 -o addr show scope global' 900 |
 	tee "$vm_dir/addresses"
 [ "$(grep -c 'inet 10\.0\.2' "$vm_dir/addresses")" = $n ] || fail "not all $n cards have an address"

@@ -29,7 +29,7 @@ before=$(cd "$vm_dir" && sha256sum -- *.img)
 vm_iso "$vm_dir/cd.iso" --args coldlift.mode=shell
 vm_start source bios 256 -cdrom "$vm_dir/cd.iso" "${options[@]}"
 vm_wait source 600 'coldlift: ready'
-vm_sh source 'i=0; while [ $(ls -d /sys/block/[sv]d* /sys/block/nvme* | wc -l) -lt '$count' ] && [ $i -lt 120 ]; do sleep 1; i=$((i+1)); done'
+vm_sh source 'i=0; while [ $(ls -d /sys/block/[sv]d* /sys/block/nvme* | wc -l) -lt '$count' ] && [ $i -lt 300 ]; do sleep 1; i=$((i+1)); done'
 vm_sh source 'cd /sys/block; for d in [sv]d* nvme*; do echo "$d $(cat $d/ro) $(readlink -f $d/device)"; done' | tee "$vm_dir/seen"
 [ "$(grep -cE '^[a-z0-9]+ [01] ' "$vm_dir/seen")" = $count ] || fail "not all $count disks were seen"
 if grep -qE '^[a-z0-9]+ 0 ' "$vm_dir/seen"; then fail "a disk is not read-only"; fi
@@ -54,7 +54,7 @@ vm_disk "$vm_dir/late.img" 8
 late=$(sha256sum <"$vm_dir/late.img")
 vm_monitor source "drive_add 0 if=none,id=late,format=raw,file=$vm_dir/late.img"
 vm_monitor source 'device_add scsi-hd,drive=late,bus=vs.0,lun=3'
-vm_sh source 'i=0; while [ $(ls -d /sys/block/[sv]d* /sys/block/nvme* | wc -l) -le '$count' ] && [ $i -lt 120 ]; do sleep 1; i=$((i+1)); done; cat /sys/block/[sv]d*/ro | sort | uniq -c' |
+vm_sh source 'i=0; while [ $(ls -d /sys/block/[sv]d* /sys/block/nvme* | wc -l) -le '$count' ] && [ $i -lt 300 ]; do sleep 1; i=$((i+1)); done; cat /sys/block/[sv]d*/ro | sort | uniq -c' |
 	tee "$vm_dir/late.txt"
 grep -qE "^ *$count 1$" "$vm_dir/late.txt" || fail "the late disk is missing or not read-only"
 vm_stop source
