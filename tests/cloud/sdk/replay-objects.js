@@ -13,7 +13,7 @@ const OF_THE_MOMENT = ['x-oss-date', 'x-oss-signature', 'Signature', 'Expires', 
 const OF_THE_KEYS = { OSSAccessKeyId: () => 'id', 'security-token': () => 'token', 'x-oss-security-token': () => 'token',
 	'x-oss-credential': (text) => text.replace(/^[^/]+\/\d{8}/, 'id/day') };
 // Where the vendor's client differs on purpose, beside its User-Agent, which no record has.
-const GUESSES_TYPE = ['HeadObject', 'DeleteObject', 'InitiateMultipartUpload', 'AbortMultipartUpload'];
+const GUESSES_TYPE = ['HeadObject', 'DeleteObject'];
 
 const form = (text) => text.replace(/[A-Za-z]/g, 'a').replace(/\d/g, '0').replace(/[a0+/]{20,}/g, 'noise');
 
