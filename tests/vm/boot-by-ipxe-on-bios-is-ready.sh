@@ -12,7 +12,7 @@ vm_start source bios 256 -boot n \
 	-netdev "user,id=n0,tftp=$vm_dir/pxe,bootfile=coldlift.ipxe" -device virtio-net-pci,netdev=n0,bootindex=1 \
 	-netdev user,id=n1,net=10.0.9.0/24 -device e1000,netdev=n1,romfile=
 vm_wait source 600 'coldlift: ready'
-addresses=$(vm_sh source 'ip -4 -o addr show scope global')
-echo "$addresses"
-grep -q '10\.0\.2\.' <<<"$addresses" || fail "the card that was booted from has no address"
-if grep -q '10\.0\.9\.' <<<"$addresses"; then fail "another card than the booted one was configured"; fi
+vm_becomes source 'ip -4 -o addr show scope global' '10\.0\.2\.'
+# Nor is one on its way.
+vm_sees source 'ip -4 -o addr show scope global | wc -l; ls /run/coldlift/net/*.lease | wc -l; pidof udhcpc | wc -w' '^1$' >"$vm_dir/count"
+[ "$(grep -cx 1 "$vm_dir/count")" = 3 ] || fail "another card than the booted one was configured"

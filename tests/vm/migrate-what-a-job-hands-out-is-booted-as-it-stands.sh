@@ -30,7 +30,7 @@ run_job() {
 	"$pipeline" "$@" >>"$vm_dir/pipeline.log" 2>&1 &
 	job_pid=$!
 	vm_helpers+=("$job_pid")
-	for _ in $(seq 300); do
+	for _ in $(seq 3000); do
 		is Syncing && return
 		sleep 0.1
 	done
@@ -38,7 +38,7 @@ run_job() {
 }
 
 job_ends() {
-	local left=240
+	local left=900
 	while kill -0 "$job_pid" 2>/dev/null; do
 		[ $((left -= 1)) -gt 0 ] || fail "the job does not end: $("$pipeline" status)"
 		sleep 1
@@ -46,14 +46,15 @@ job_ends() {
 	wait "$job_pid" || fail "the job failed: $(tail -n 5 "$vm_dir/pipeline.log")"
 }
 
+# Of two SATA disks either can be the first to answer, and be sda; the one that is left out has a name of its own.
 boots() { # NAME OPTION...: the source, until it powers itself off
 	local name=$1
 	shift
 	vm_start "$name" bios 256 "$@" -netdev "user,id=n,tftp=$vm_dir/pxe,bootfile=coldlift.ipxe" -device e1000,netdev=n -device ahci,id=ahci \
 		-drive "if=none,id=d0,format=raw,file=$vm_dir/disk.img" -device ide-hd,bus=ahci.0,drive=d0 \
-		-drive "if=none,id=d1,format=raw,file=$vm_dir/scratch.img" -device ide-hd,bus=ahci.1,drive=d1
+		-drive "if=none,id=d1,format=raw,file=$vm_dir/scratch.img" -device virtio-blk-pci,drive=d1
 	vm_wait "$name" 600 'migrate done \(status 0\)'
-	vm_gone "$name" 300
+	vm_gone "$name" 600
 }
 
 images_are() { # COUNT: of each run one, as the other disk is left out
@@ -62,7 +63,7 @@ images_are() { # COUNT: of each run one, as the other disk is left out
 	[ "$files" -eq "$1" ] || fail "the job file does not count: there are $files images, not $1"
 }
 
-run_job run name=web1 run_once=false max_images=2 compression=3 'source={"exclude_disks":["sdb"]}' \
+run_job run name=web1 run_once=false max_images=2 compression=3 'source={"exclude_disks":["vda"]}' \
 	control_port=0 data_port=0 listen=127.0.0.1 advertise=10.0.2.2
 handout=$(echo "$vm_dir"/jobs/j-*/handout.txt)
 
