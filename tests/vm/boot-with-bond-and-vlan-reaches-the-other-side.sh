@@ -24,8 +24,9 @@ vm_start b bios 192 -cdrom "$vm_dir/b.iso" "${b[@]}"
 vm_wait a 600 'coldlift: ready'
 vm_wait b 600 'coldlift: ready'
 vm_sh a 'cat /sys/class/net/bond0/bonding/mode /sys/class/net/bond0/bonding/slaves /etc/resolv.conf; ip route; hostname'
-vm_sh a 'ping -c 5 -w 20 10.5.0.2' || fail "the other side does not answer"
+# That a packet is lost when a machine is held up is no fault.
+vm_becomes a 'ping -c 1 -W 20 10.5.0.2' ' 1 packets received'
 vm_monitor a 'set_link card0 off'
-vm_sees a 'i=0; until grep -q eth1 /sys/class/net/bond0/bonding/active_slave || [ $i = 120 ]; do sleep 1; i=$((i+1)); done; cat /sys/class/net/bond0/bonding/active_slave' '^eth1$' || fail "the bond did not change to the other card"
-vm_sh a 'ping -c 3 -w 20 10.5.0.2' || fail "the other side does not answer over the second card"
+vm_becomes a 'cat /sys/class/net/bond0/bonding/active_slave' '^eth1$'
+vm_becomes a 'ping -c 1 -W 20 10.5.0.2' ' 1 packets received'
 vm_sees a 'hostname' '^source$' || fail "the host name was not set"
