@@ -22,12 +22,26 @@ class Failed(Exception):
         self.log = log
 
 
+KERNEL = re.compile(r"\[ *[0-9]+\.[0-9]{6}\] ")
+
+
 class Lines:
-    """The lines of a growing file, each once; a line that is not ended yet is not a line."""
+    """The lines of a growing file, each once; a line that is not ended yet is not a line. The kernel speaks whenever it
+    likes, and within the line of a program too: such a line is put together again, behind what the kernel said."""
 
     def __init__(self, path):
         self.path = path
         self.offset = 0
+        self.begun = ""  # the part of a line before the kernel's
+
+    def whole(self, line):
+        at = KERNEL.search(line)
+        if at and (at.start() or self.begun):
+            self.begun += line[:at.start()]
+            return line[at.start():]
+        if not at:
+            line, self.begun = self.begun + line, ""
+        return line
 
     def new(self):
         try:
@@ -38,7 +52,7 @@ class Lines:
             return []
         end = data.rfind(b"\n") + 1
         self.offset += end
-        return [line.rstrip(b"\r").decode("utf-8", "replace") for line in data[:end].split(b"\n")[:-1]]
+        return [self.whole(line.rstrip(b"\r").decode("utf-8", "replace")) for line in data[:end].split(b"\n")[:-1]]
 
 
 class VM:

@@ -73,7 +73,7 @@ class Receiver:
         errors.close()
         lines = queue.Queue()
         threading.Thread(target=self.read_lines, args=(lines,), daemon=True).start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 300
         while self.activation is None:
             try:
                 line = lines.get(timeout=max(0.1, until - time.monotonic()))
@@ -81,7 +81,7 @@ class Receiver:
                 line = None
             if line is None:
                 self.kill()
-                raise vm.Failed("the receiver printed no line \"activation: CODE\" within 30 s", self.log)
+                raise vm.Failed("the receiver printed no line \"activation: CODE\" within 300 s", self.log)
             found = re.match(r"control: port (\d+)", line)
             self.control_port = int(found.group(1)) if found else self.control_port
             found = re.match(r"activation: (\S+)", line)
@@ -96,18 +96,26 @@ class Receiver:
             lines.put(line)
         lines.put(None)
 
-    def metric(self, name):
-        """A counter of the receiver's /metrics."""
+    def call(self, path, body=None):
+        """A request to its control service."""
         with open(os.path.join(self.folder, "state/token.json"), encoding="ascii") as f:
             token = json.load(f)["token"]
         # Our own process on the loopback: there is nobody else to be told apart from.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        request = urllib.request.Request(f"https://127.0.0.1:{self.control_port}/metrics",
-                                         headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=20, context=context) as reply:
-            text = reply.read().decode()
+        request = urllib.request.Request(f"https://127.0.0.1:{self.control_port}{path}", body,
+                                         {"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=300, context=context) as reply:
+            return reply.read().decode()
+
+    def order(self, **orders):
+        """What its operator orders the source."""
+        self.call("/v1/command", json.dumps(orders).encode())
+
+    def metric(self, name):
+        """A counter of the receiver's /metrics."""
+        text = self.call("/metrics")
         found = re.search(rf"^coldlift_{name} (\d+)", text, re.MULTILINE)
         if not found:
             raise vm.Failed(f"the receiver's metrics have no coldlift_{name}:\n{text}", self.log)
@@ -153,7 +161,7 @@ def copy_machine(folder, disk_paths, sku="coldlift-check disks=vd net=virtio_net
                  768)
 
 
-def boot_copy(machine, seconds=900, each=None):
+def boot_copy(machine, seconds=1500, each=None):
     """Boot it and hear what it says about itself; returns its report's lines."""
     report = []
 
@@ -168,7 +176,7 @@ def boot_copy(machine, seconds=900, each=None):
                                     r"You are in emergency mode", seconds, each=see)
         if verdict.group(1) != "PASS":
             raise vm.Failed("\n".join([f"the booted copy says: {verdict.group(0)}"] + report), machine.log())
-        machine.wait_end(180)
+        machine.wait_end(600)
     return report
 
 
