@@ -289,17 +289,6 @@ static int prepare(struct receiver *r, const struct receiver_options *o)
 	return rc;
 }
 
-/* A code for a failure that has none of its own. */
-static int coded(int rc, const char *code)
-{
-	char reason[ERR_REASON_MAX];
-
-	if (*err_code())
-		return rc;
-	snprintf(reason, sizeof(reason), "%s", err_reason());
-	return fail_code(rc, rc == -ENOSPC || rc == -EDQUOT ? "TARGET_FULL" : code, "%s", reason);
-}
-
 static int begin(struct receiver_whole *w, const struct receiver_options *o)
 {
 	struct receiver *r = &w->r;
@@ -308,7 +297,7 @@ static int begin(struct receiver_whole *w, const struct receiver_options *o)
 	int rc = disks_open(&d, &r->disks);
 
 	if (rc < 0)
-		rc = coded(rc, "TARGET_UNUSABLE");
+		rc = setup_coded(rc, "TARGET_UNUSABLE", NULL);
 	if (rc == 0)
 		rc = upload_start(r->disks, r->vault, &r->uploader, &r->upload);
 	if (rc == 0)
@@ -351,7 +340,7 @@ int receiver_start(const struct receiver_options *o, struct receiver **out)
 	if (rc == 0)
 		rc = begin(w, o);
 	if (rc < 0) {
-		rc = coded(rc, "RECEIVER_FAILED");
+		rc = setup_coded(rc, "RECEIVER_FAILED", NULL);
 		receiver_stop(r);
 		return rc;
 	}

@@ -89,17 +89,15 @@ static void own_address(char out[WIRE_HOST_MAX + 1])
 	freeifaddrs(list);
 }
 
-/* A code for a failure with a directory that has none of its own. */
-static int unusable(int rc, const char *code, const char *path)
+int setup_coded(int rc, const char *code, const char *path)
 {
 	char reason[ERR_REASON_MAX];
 
 	if (rc == 0 || *err_code())
 		return rc;
 	snprintf(reason, sizeof(reason), "%s", err_reason());
-	return rc == -ENOSPC || rc == -EDQUOT
-		       ? fail_code(rc, "TARGET_FULL", "there is no room in %s: %s", path, reason)
-		       : fail_code(rc, code, "%s cannot be used: %s", path, reason);
+	fail_code(rc, rc == -ENOSPC || rc == -EDQUOT ? "TARGET_FULL" : code, "%s", reason);
+	return path ? fail_in(rc, "%s cannot be used", path) : rc;
 }
 
 static int check_directory(const char *path)
@@ -117,9 +115,9 @@ static int check_directories(const struct receiver_options *o)
 	int rc = check_directory(o->state_dir);
 
 	if (rc < 0)
-		return unusable(rc, "STATE_UNUSABLE", o->state_dir);
+		return setup_coded(rc, "STATE_UNUSABLE", o->state_dir);
 	rc = o->files_dir ? check_directory(o->files_dir) : 0;
-	return rc < 0 ? unusable(rc, "TARGET_UNUSABLE", o->files_dir) : 0;
+	return rc < 0 ? setup_coded(rc, "TARGET_UNUSABLE", o->files_dir) : 0;
 }
 
 int setup_directories(const struct receiver_options *o, struct owner *owner)
@@ -127,15 +125,15 @@ int setup_directories(const struct receiver_options *o, struct owner *owner)
 	int rc = io_mkdir(o->state_dir, 0700);
 
 	if (rc < 0)
-		return unusable(rc, "STATE_UNUSABLE", o->state_dir);
+		return setup_coded(rc, "STATE_UNUSABLE", o->state_dir);
 	rc = o->files_dir ? io_mkdir(o->files_dir, 0700) : 0;
 	if (rc < 0)
-		return unusable(rc, "TARGET_UNUSABLE", o->files_dir);
+		return setup_coded(rc, "TARGET_UNUSABLE", o->files_dir);
 	/* As who we are, and then as the owner. */
 	rc = check_directories(o);
 	if (rc == 0 && o->confine)
-		rc = unusable(owner_settle(o->state_dir, o->files_dir, owner), "STATE_UNUSABLE",
-			      o->state_dir);
+		rc = setup_coded(owner_settle(o->state_dir, o->files_dir, owner), "STATE_UNUSABLE",
+				 o->state_dir);
 	if (rc == 0)
 		rc = owner_enter(owner);
 	if (rc == 0) {
@@ -207,7 +205,7 @@ int setup_state(const struct receiver_options *o, const struct owner *owner, str
 			rc = load_identity(o, r);
 		if (rc == 0)
 			rc = token_load(r->vault, &t, &r->token);
-		rc = unusable(rc, "STATE_UNUSABLE", o->state_dir);
+		rc = setup_coded(rc, "STATE_UNUSABLE", o->state_dir);
 		rc = owner_leave(owner) < 0 && rc == 0 ? -EPERM : rc;
 	}
 	explicit_bzero(given, sizeof(given));

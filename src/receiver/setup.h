@@ -6,6 +6,12 @@
 #include "receiver/server.h"
 
 /*
+ * rc, a failure; when it has no code yet it gets this one, or TARGET_FULL where there was no room.
+ * path, if not NULL, is what cannot be used therefore.
+ */
+int setup_coded(int rc, const char *code, const char *path);
+
+/*
  * Make both directories where they are not there, let the owner have them, and see that he may
  * write to them. Codes STATE_UNUSABLE, TARGET_UNUSABLE, TARGET_FULL.
  */

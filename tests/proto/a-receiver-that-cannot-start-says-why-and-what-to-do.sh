@@ -72,7 +72,7 @@ refuses TARGET_UNUSABLE "$work/theirs cannot be used.*Read-only" 'name with --fi
 rm -rf "$work/mine"
 on_tmpfs size=64k fill
 with "$work/theirs" "$work/mine"
-refuses TARGET_FULL "there is no room in $work/theirs" 'Make room on the receiver' "${own[@]}" "${serve[@]}"
+refuses TARGET_FULL "$work/theirs cannot be used.*No space left" 'Make room on the receiver' "${own[@]}" "${serve[@]}"
 
 # Devices.
 with "$work/s" -
