@@ -327,6 +327,16 @@ net_cards() {
 	done
 }
 
+# Waits for the first of them, up to 10 s.
+net_await_card() {
+	net_tries=0
+	until [ -n "$(net_cards)" ]; do
+		net_tries=$((net_tries + 1))
+		[ $net_tries -le 50 ] || return 1
+		sleep 0.2
+	done
+}
+
 net_do_ifname() { # NAME MAC
 	for net_dir in "$NET_SYS"/class/net/*; do
 		[ -e "$net_dir/device" ] || continue
@@ -378,14 +388,14 @@ net_dhcp() { # INTERFACE: the client stays, to renew its lease
 
 net_do_addr() { # INTERFACE METHOD ADDRESS GATEWAY MTU MAC
 	if [ "$1" = "*" ]; then
-		net_found=
-		for net_card in $(net_cards); do
-			net_found=1
+		net_await_card || { net_say "this machine has no network card that the kernel knows"; return 1; }
+		net_known=$(net_cards | tr '\n' ' ')
+		for net_card in $net_known; do
 			net_do_addr "$net_card" "$2" "$3" "$4" "$5" "$6"
 			# One address cannot be on two cards: the first one gets it.
 			[ "$2" != static ] || return 0
 		done
-		[ -n "$net_found" ] || { net_say "this machine has no network card that the kernel knows"; return 1; }
+		net_follow "$2" "$5" "$6" >/dev/null 2>&1 &
 		return 0
 	fi
 	net_await "$1" || return 1
@@ -406,6 +416,20 @@ net_do_addr() { # INTERFACE METHOD ADDRESS GATEWAY MTU MAC
 		touch "$NET_RUN/up"
 		;;
 	esac
+}
+
+# Cards on USB, or that load firmware, come after the others: for ten minutes they are set up, too.
+net_follow() { # METHOD MTU MAC; net_known has those that are
+	net_seconds=0
+	while [ $net_seconds -lt 600 ]; do
+		sleep 1
+		for net_card in $(net_cards); do
+			case " $net_known " in *" $net_card "*) continue ;; esac
+			net_known="$net_known $net_card"
+			net_do_addr "$net_card" "$1" - - "$2" "$3"
+		done
+		net_seconds=$((net_seconds + 1))
+	done
 }
 
 net_do_route() { # NETWORK GATEWAY INTERFACE
